@@ -1,0 +1,59 @@
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+LOCKS := requirements.lock requirements-data.lock pyproject.toml
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
+
+.PHONY: help install run test lint format generate check diagrams report lock clean
+
+help:  ## List the targets.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(INSTALLED)  ## Create .venv and install the locked dependencies.
+
+$(INSTALLED): $(LOCKS)
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing the locked dependencies into $(VENV) (about a minute)"
+	@$(PIP) install --require-hashes -r requirements.lock
+	@$(PIP) install --require-hashes --no-deps -r requirements-data.lock
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+run: generate  ## Trade the recorded market and write the report (resumes where it was stopped).
+	@$(BIN)/phasewright run
+
+test: $(INSTALLED)  ## Run the whole test suite.
+	@$(BIN)/pytest -n 2
+
+lint: $(INSTALLED)  ## Lint, formatting, strict types and import rules.
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/phasewright lint
+
+format: $(INSTALLED)  ## Format the hand-written Python.
+	@$(BIN)/ruff check --fix-only .
+	@$(BIN)/ruff format .
+
+generate: $(INSTALLED)  ## Write generated/ from spec/.
+	@$(BIN)/phasewright generate
+
+check: $(INSTALLED)  ## Compare generated/ with what spec/ gives, both ways.
+	@$(BIN)/phasewright check
+
+diagrams: $(INSTALLED)  ## Write the diagrams as PNG into var/diagrams/.
+	@$(BIN)/phasewright generate --png var/diagrams
+
+report: $(INSTALLED)  ## Write the HTML report of the last run.
+	@$(BIN)/phasewright report
+
+lock: $(INSTALLED)  ## Resolve the dependencies anew and pin them.
+	@$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
+	  --no-annotate --no-header --no-emit-index-url --no-emit-find-links --upgrade --quiet --output-file requirements.lock
+
+clean:  ## Remove the virtual environment and every cache; databases in var/ stay.
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
