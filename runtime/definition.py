@@ -31,6 +31,20 @@ class OnRestore(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Knob:
+    """One value of the configuration. `kind` is duration, int, decimal, bool or str; a duration is milliseconds here,
+    and in the environment seconds (`30`) or a number with a unit (`500ms`, `30s`, `5m`, `2h`, `14d`)."""
+
+    name: str
+    kind: str
+    default: Any
+    summary: str
+    env: str | None = None
+    minimum: Any = None
+    maximum: Any = None
+
+
+@dataclass(frozen=True, slots=True)
 class Branch:
     """One way out of a cell. `id` names the row everywhere: audit, diagrams, reports.
 
@@ -158,6 +172,7 @@ class MachineDefinition:
     table: Table
     data: type[Any]
     config: type[Any]
+    knobs: tuple[Knob, ...]
     guards: type[Any]
     """The Protocol with one method per guard: (data, payload, context) -> bool."""
     actions: type[Any]
