@@ -1,0 +1,142 @@
+"""DROP_BUY: buys a drop from the recent high, and sells at a profit, a loss, a fall from the top, or after a time."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from decimal import Decimal
+
+import msgspec
+
+from engine.market_data.candles import Candle
+from engine.strategy.strategy import EntrySignal, ExitReason, ExitSignal, PositionView
+
+_HOUR = 3_600_000
+
+
+class DropBuyParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Percentages are of the price they are measured from: 3 is three per cent.
+
+    `lookback` is in bars, the one at hand included; `max_hold` in milliseconds. A `trailing_activate_pct` at or above
+    `take_profit_pct` leaves the trailing stop without work.
+
+    Raises:
+        ValueError: a value makes no sense; the text names each one.
+    """
+
+    lookback: int = 48
+    drop_pct: Decimal = Decimal(4)
+    take_profit_pct: Decimal = Decimal(4)
+    stop_loss_pct: Decimal = Decimal(6)
+    trailing_activate_pct: Decimal = Decimal(2)
+    trailing_pct: Decimal = Decimal(1)
+    max_hold: int = 48 * _HOUR
+
+    def __post_init__(self) -> None:
+        wrong = []
+        if self.lookback < 2:
+            wrong.append(f"lookback is {self.lookback}: a drop needs at least 2 bars")
+        if self.max_hold <= 0:
+            wrong.append(f"max_hold is {self.max_hold}: give a positive number of milliseconds")
+        for name in ("drop_pct", "take_profit_pct", "stop_loss_pct", "trailing_activate_pct", "trailing_pct"):
+            value = getattr(self, name)
+            gain = name in ("take_profit_pct", "trailing_activate_pct")
+            if not isinstance(value, Decimal) or not value.is_finite():
+                wrong.append(f"{name} is {value!r}: give a finite Decimal, as in Decimal('2.5')")
+            elif value <= 0:
+                wrong.append(f"{name} is {value}: give a percentage above 0")
+            elif value >= 100 and not gain:
+                wrong.append(f"{name} is {value}: a price cannot fall by 100 % or more, so it would never act")
+        if wrong:
+            raise ValueError("DROP_BUY cannot trade with these parameters: " + "; ".join(wrong))
+
+
+class DropBuy:
+    """`Strategy` for one symbol.
+
+    Keeps the bars that no later bar has topped, as a stack of falling closes: its first entry after any instant is the
+    highest close since then. That answers both "since the last `lookback` bars" and "since the position was opened",
+    at amortised constant cost per bar.
+    """
+
+    name = "DROP_BUY"
+
+    def __init__(self, parameters: DropBuyParameters | None = None) -> None:
+        self.parameters = p = parameters or DropBuyParameters()
+        self.warm_up = p.lookback + 1
+        self._drop = _falls(p.drop_pct)
+        self._take_profit = _rises(p.take_profit_pct)
+        self._stop_loss = _falls(p.stop_loss_pct)
+        self._arm = _rises(p.trailing_activate_pct)
+        self._trail = _falls(p.trailing_pct)
+        self._count = 0
+        self._last: Candle | None = None
+        self._high = Decimal(0)
+        self._dropped = self._dropped_before = False
+        self._numbers: list[int] = []
+        self._closed_at: list[int] = []
+        self._closes: list[Decimal] = []
+
+    @property
+    def ready(self) -> bool:
+        return self._count >= self.warm_up
+
+    def observe(self, candle: Candle) -> None:
+        if self._last is not None and candle.opened_at <= self._last.opened_at:
+            raise ValueError(f"bar {candle.opened_at} is not newer than bar {self._last.opened_at}")
+        self._last = candle
+        self._count += 1
+        while self._closes and self._closes[-1] <= candle.close:
+            self._closes.pop()
+            self._closed_at.pop()
+            self._numbers.pop()
+        self._closes.append(candle.close)
+        self._closed_at.append(candle.closed_at)
+        self._numbers.append(self._count)
+        self._high = self._closes[bisect_right(self._numbers, self._count - self.parameters.lookback)]
+        self._dropped_before = self._dropped
+        self._dropped = candle.close <= self._high * self._drop
+
+    def entry(self) -> EntrySignal | None:
+        """Buys on the bar that crosses the threshold, not on those that stay below it: a stopped-out position is not
+        bought again in the same fall."""
+        if self._last is None or not self.ready or not self._dropped or self._dropped_before:
+            return None
+        fall = (1 - self._last.close / self._high) * 100
+        return EntrySignal(
+            self._last.close,
+            f"{fall:.2f} % below {self._high}, the highest close of the last {self.parameters.lookback} bars",
+        )
+
+    def exit(self, position: PositionView) -> ExitSignal | None:
+        """Judges the latest close, if that bar closed after the opening; the time-out needs no bar."""
+        last = self._last
+        if last is None:
+            return None
+        if last.closed_at > position.opened_at:
+            entry, close = position.entry_price, last.close
+            if close <= entry * self._stop_loss:
+                return _exit(ExitReason.STOP_LOSS, last, position, f"stop at -{self.parameters.stop_loss_pct} %")
+            if close >= entry * self._take_profit:
+                return _exit(ExitReason.TAKE_PROFIT, last, position, f"target +{self.parameters.take_profit_pct} %")
+            peak = self._closes[bisect_right(self._closed_at, position.opened_at)]
+            if peak >= entry * self._arm and close <= peak * self._trail:
+                detail = f"{self.parameters.trailing_pct} % below the highest close {peak}"
+                return _exit(ExitReason.TRAILING_STOP, last, position, detail)
+        held = position.now - position.opened_at
+        if held >= self.parameters.max_hold:
+            detail = f"held for {held / _HOUR:.1f} h, at most {self.parameters.max_hold / _HOUR:g} h"
+            return _exit(ExitReason.POSITION_TIMEOUT, last, position, detail)
+        return None
+
+
+def _exit(reason: ExitReason, last: Candle, position: PositionView, detail: str) -> ExitSignal:
+    change = (last.close / position.entry_price - 1) * 100
+    return ExitSignal(reason, last.close, f"{change:+.2f} % from {position.entry_price}; {detail}")
+
+
+def _falls(pct: Decimal) -> Decimal:
+    return 1 - pct / 100
+
+
+def _rises(pct: Decimal) -> Decimal:
+    return 1 + pct / 100
