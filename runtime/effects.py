@@ -1,0 +1,52 @@
+"""What passes between the runtime and the handlers that carry out effects."""
+
+from __future__ import annotations
+
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+OutcomeT_co = TypeVar("OutcomeT_co", covariant=True)
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """The durable right to carry out one attempt of an effect.
+
+    `claimed_at` is the timestamp that goes on the wire, however late the bytes leave; after `deadline` the world
+    refuses them. Both in milliseconds since the epoch (UTC). `attempt` counts from 1.
+    """
+
+    attempt: int
+    claimed_at: int
+    deadline: int
+
+
+class Retry(Exception, Generic[OutcomeT_co]):  # noqa: N818 - it is an answer, not an error
+    """Raised by a handler: the attempt provably changed nothing and may be made again, by the effect's policy.
+
+    `otherwise` is the outcome to report when the policy allows no further attempt.
+    """
+
+    def __init__(self, reason: str, otherwise: OutcomeT_co) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.otherwise = otherwise
+
+
+class Intent(msgspec.Struct, frozen=True):
+    """An effect that was asked for: the row of the outbox.
+
+    `intent_id` is what the world knows it by, the same for every attempt. `request` is the JSON of the typed request.
+    """
+
+    intent_id: str
+    instance: str
+    effect: str
+    number: int
+    request: bytes
+    created_at: int
+    claim: Claim
+
+    def decode(self, request_type: type[Any]) -> Any:
+        """The typed request. Raises msgspec.ValidationError when the bytes are not one."""
+        return msgspec.json.decode(self.request, type=request_type)
