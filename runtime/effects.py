@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import msgspec
-
-OutcomeT_co = TypeVar("OutcomeT_co", covariant=True)
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -21,16 +19,14 @@ class Claim(msgspec.Struct, frozen=True):
     deadline: int
 
 
-class Retry(Exception, Generic[OutcomeT_co]):  # noqa: N818 - it is an answer, not an error
-    """Raised by a handler: the attempt provably changed nothing and may be made again, by the effect's policy.
+class Retry(msgspec.Struct, frozen=True):
+    """A handler's answer: the attempt provably changed nothing and may be made again, by the effect's policy.
 
     `otherwise` is the outcome to report when the policy allows no further attempt.
     """
 
-    def __init__(self, reason: str, otherwise: OutcomeT_co) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.otherwise = otherwise
+    reason: str
+    otherwise: msgspec.Struct
 
 
 class Intent(msgspec.Struct, frozen=True):
