@@ -1,0 +1,133 @@
+"""What the runtime asks of a database. `commit` is the only way in which anything about an instance becomes durable.
+
+A store is called from one thread at a time, not necessarily the one that opened it. Whoever writes another one runs
+`runtime.store_contract` against it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Protocol
+
+import msgspec
+
+from runtime.effects import Claim, Intent
+from runtime.events import Outcome, Receipt
+from runtime.ledger import JournalEntry
+from runtime.portfolio import PortfolioChange, Reservation
+
+
+class AuditRow(msgspec.Struct, frozen=True):
+    """What happened to one event: the evidence of a transition, or of why there was none.
+
+    `branch` is the id of the row of the table, `actions` ran in this order. `payload` is JSON. `error` is a traceback.
+    """
+
+    instance: str
+    version: int
+    at: int
+    event: str
+    identity: str
+    outcome: Outcome
+    phase_from: str
+    phase_to: str
+    branch: str
+    actions: tuple[str, ...]
+    requested: tuple[str, ...]
+    payload: bytes
+    reason: str
+    error: str
+    digest: str
+
+
+class Commit(msgspec.Struct):
+    """All that one event changed. Either all of it is in the store or none.
+
+    `expected_version` is the version on which the decision was based (0: the instance is new). A commit without
+    `snapshot` leaves version and snapshot as they are.
+    """
+
+    instance: str
+    machine: str
+    digest: str
+    at: int
+    expected_version: int
+    version: int
+    phase: str
+    snapshot: bytes | None
+    audit: list[AuditRow]
+    identities: list[tuple[str, Receipt]]
+    requested: list[Intent]
+    finished: list[tuple[str, int, str]]
+    portfolio: PortfolioChange | None
+
+
+class StoredInstance(msgspec.Struct, frozen=True):
+    """An instance as the last commit left it."""
+
+    instance: str
+    machine: str
+    digest: str
+    version: int
+    phase: str
+    updated_at: int
+    snapshot: bytes
+
+
+class StoredState(msgspec.Struct, frozen=True):
+    """All that a restart needs. `last_commit_at` is None for an empty store, else milliseconds since the epoch."""
+
+    instances: tuple[StoredInstance, ...]
+    open_intents: tuple[Intent, ...]
+    identities: tuple[tuple[str, str, int, Receipt], ...]
+    entries: tuple[JournalEntry, ...]
+    balances: dict[tuple[str, str], Decimal]
+    reservations: tuple[Reservation, ...]
+    last_commit_at: int | None
+
+
+class Store(Protocol):
+    """Where commits go. Every method may raise StoreError; after one, nothing of the call is in the store."""
+
+    @property
+    def namespace(self) -> str:
+        """Distinguishes this store's intents from every other store's on the same exchange account."""
+        ...
+
+    def load(self) -> StoredState:
+        """Everything that is live, as of the last commit."""
+        ...
+
+    def commit(self, commits: Sequence[Commit]) -> None:
+        """Write all of them in one transaction, durably, in order.
+
+        Raises:
+            StoreConflictError: an instance is not at the expected version.
+            StoreIntegrityError: a journal entry or an intent is there already.
+        """
+        ...
+
+    def claim(self, intent_id: str, claim: Claim) -> None:
+        """Record a further attempt of an open intent.
+
+        Raises:
+            StoreConflictError: the intent is finished, or its attempt is not the one before.
+        """
+        ...
+
+    def intent(self, intent_id: str) -> Intent | None:
+        """An intent with its latest claim, open or finished."""
+        ...
+
+    def audit(self, instance: str | None = None, limit: int | None = None) -> list[AuditRow]:
+        """The latest rows, oldest first, of one instance or of all."""
+        ...
+
+    def forget_identities(self, before: int) -> int:
+        """Drop what is known of events committed before this instant (milliseconds). Returns how many."""
+        ...
+
+    def close(self) -> None:
+        """Give the store up. Further calls raise StoreError."""
+        ...
