@@ -23,11 +23,11 @@ class DropBuyParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
         ValueError: a value makes no sense; the text names each one.
     """
 
-    lookback: int = 48
-    drop_pct: Decimal = Decimal(4)
-    take_profit_pct: Decimal = Decimal(4)
+    lookback: int = 24
+    drop_pct: Decimal = Decimal(6)
+    take_profit_pct: Decimal = Decimal(6)
     stop_loss_pct: Decimal = Decimal(6)
-    trailing_activate_pct: Decimal = Decimal(2)
+    trailing_activate_pct: Decimal = Decimal(3)
     trailing_pct: Decimal = Decimal(1)
     max_hold: int = 48 * _HOUR
 
@@ -120,7 +120,7 @@ class DropBuy:
                 return _exit(ExitReason.TAKE_PROFIT, last, position, f"target +{self.parameters.take_profit_pct} %")
             peak = self._closes[bisect_right(self._closed_at, position.opened_at)]
             if peak >= entry * self._arm and close <= peak * self._trail:
-                detail = f"{self.parameters.trailing_pct} % below the highest close {peak}"
+                detail = f"{self.parameters.trailing_pct} % or more below {peak}, the highest close since the opening"
                 return _exit(ExitReason.TRAILING_STOP, last, position, detail)
         held = position.now - position.opened_at
         if held >= self.parameters.max_hold:
