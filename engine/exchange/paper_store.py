@@ -1,0 +1,486 @@
+"""The paper exchange's books on disk: one SQLite file, one owner at a time, one transaction per change."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+from filelock import FileLock, Timeout
+
+from engine.exchange.faults import Fate, RequestKind
+from engine.exchange.gateway import ExchangeTrade, OrderRequest, OrderState, OrderStatus, OrderType, Side
+
+APPLICATION_ID = 0x50575058
+SCHEMA_VERSION = 1
+Synchronous = Literal["NORMAL", "FULL"]
+
+_SCHEMA = """
+CREATE TABLE settings (body BLOB NOT NULL);
+CREATE TABLE balances (
+    currency TEXT PRIMARY KEY, deposited TEXT NOT NULL, free TEXT NOT NULL, locked TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE requests (
+    client_order_id TEXT NOT NULL, kind INTEGER NOT NULL, claimed_at INTEGER NOT NULL, deadline INTEGER NOT NULL,
+    symbol TEXT NOT NULL, body BLOB, fate TEXT NOT NULL, sent_at INTEGER NOT NULL, arrives_at INTEGER NOT NULL,
+    reply_at INTEGER NOT NULL, outcome TEXT, reason TEXT NOT NULL, order_seq INTEGER,
+    PRIMARY KEY (client_order_id, kind, claimed_at)
+) WITHOUT ROWID;
+CREATE INDEX requests_under_way ON requests (arrives_at) WHERE outcome IS NULL;
+CREATE TABLE orders (
+    seq INTEGER PRIMARY KEY, exchange_order_id TEXT NOT NULL UNIQUE, client_order_id TEXT NOT NULL,
+    symbol TEXT NOT NULL, side TEXT NOT NULL, type TEXT NOT NULL, amount TEXT NOT NULL, price TEXT,
+    claimed_at INTEGER NOT NULL, accepted_at INTEGER NOT NULL, status TEXT NOT NULL, closed_at INTEGER,
+    filled TEXT NOT NULL, locked TEXT NOT NULL, next_fill INTEGER,
+    reports INTEGER NOT NULL, reported_until INTEGER NOT NULL
+);
+CREATE INDEX orders_by_client_id ON orders (client_order_id);
+CREATE INDEX orders_open ON orders (symbol) WHERE status = 'open';
+CREATE TABLE trades (
+    order_seq INTEGER NOT NULL, number INTEGER NOT NULL, trade_id TEXT NOT NULL, qty TEXT NOT NULL,
+    price TEXT NOT NULL, fee TEXT NOT NULL, fee_currency TEXT NOT NULL, at INTEGER NOT NULL,
+    PRIMARY KEY (order_seq, number)
+) WITHOUT ROWID;
+CREATE INDEX trades_by_time ON trades (at);
+CREATE TABLE reports (
+    seq INTEGER PRIMARY KEY, order_seq INTEGER NOT NULL, deliver_at INTEGER, body BLOB NOT NULL
+);
+CREATE INDEX reports_by_delivery ON reports (deliver_at);
+CREATE TABLE slices (symbol TEXT PRIMARY KEY, ends_at INTEGER NOT NULL, used TEXT NOT NULL) WITHOUT ROWID;
+"""
+
+
+class PaperExchangeError(Exception):
+    """The paper exchange cannot open or go on with its file. The message says where, why and what to do."""
+
+
+class Request(msgspec.Struct, frozen=True):
+    """A request as it was sent, and what became of it. The outcome is None until it arrives, for ever if it cannot.
+
+    `outcome` of a submit: accepted, refused, duplicate or expired; of a cancel: final, absent, under_way or expired.
+    """
+
+    client_order_id: str
+    kind: RequestKind
+    claimed_at: int
+    deadline: int
+    symbol: str
+    order: OrderRequest | None
+    fate: Fate
+    sent_at: int
+    arrives_at: int
+    reply_at: int
+    outcome: str | None = None
+    reason: str = ""
+    order_seq: int | None = None
+
+
+class BookOrder(msgspec.Struct):
+    """An order in the exchange's books. Amounts in base currency; `locked` in quote for a buy, in base for a sell."""
+
+    seq: int
+    exchange_order_id: str
+    request: OrderRequest
+    claimed_at: int
+    accepted_at: int
+    status: OrderStatus
+    closed_at: int | None
+    filled: Decimal
+    locked: Decimal
+    next_fill: int | None
+    """When more of it fills, unless something changes before; None while it is open: not within the known bars."""
+    reports: int
+    reported_until: int
+    """Delivery of the latest report that keeps its place."""
+    trades: list[ExchangeTrade]
+
+    def state(self, instant: int) -> OrderState | None:
+        """The order as it stood at `instant`, None when it was not there yet."""
+        if self.accepted_at > instant:
+            return None
+        trades = tuple(trade for trade in self.trades if trade.at <= instant)
+        closed = self.closed_at is not None and self.closed_at <= instant
+        changes = (self.accepted_at, *(trade.at for trade in trades), self.closed_at if closed else None)
+        return OrderState(
+            client_order_id=self.request.client_order_id,
+            exchange_order_id=self.exchange_order_id,
+            symbol=self.request.symbol,
+            side=self.request.side,
+            status=self.status if closed else OrderStatus.OPEN,
+            amount=self.request.amount,
+            filled=sum((trade.qty for trade in trades), Decimal(0)),
+            trades=trades,
+            updated_at=max(change for change in changes if change is not None),
+        )
+
+
+class Balance(msgspec.Struct):
+    """The money of one currency; `deposited` is what the account began with."""
+
+    deposited: Decimal
+    free: Decimal
+    locked: Decimal
+
+
+class PaperStore:
+    """Reads and writes the books. Writes belong inside `transaction()`.
+
+    Raises:
+        PaperExchangeError: the file is owned by another process, damaged, foreign, newer, or cannot be written.
+    """
+
+    def __init__(self, path: Path, settings: bytes, deposits: Mapping[str, Decimal], synchronous: Synchronous) -> None:
+        self._path = path
+        self._failed = False
+        self._lock = FileLock(f"{path}.lock")
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout as error:
+            raise PaperExchangeError(
+                f"{path}: another process runs this paper exchange. Two of them would write the same books; "
+                "stop the other one, or give this one a file of its own."
+            ) from error
+        except OSError as error:
+            raise PaperExchangeError(
+                f"{path}: cannot be created or locked ({error.strerror}). The paper exchange keeps its books there; "
+                "choose a folder that exists and can be written."
+            ) from error
+        try:
+            if not path.exists():
+                _create(path, settings, deposits)
+            _refuse_unreadable(path)
+            self._db = sqlite3.connect(path, isolation_level=None)
+            try:
+                self._prepare(synchronous)
+            except BaseException:
+                self._db.close()
+                raise
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _prepare(self, synchronous: Synchronous) -> None:
+        try:
+            if self._db.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
+                raise _damaged(self._path)
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute(f"PRAGMA synchronous = {synchronous}")
+        except sqlite3.OperationalError as error:
+            raise self._stopped(error) from error
+        except sqlite3.DatabaseError as error:
+            raise _damaged(self._path) from error
+
+    def close(self) -> None:
+        """Release the file to others. Safe to call twice."""
+        self._db.close()
+        self._lock.release()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All of the writes within, or none. After a failure the store refuses everything until it is opened again.
+
+        Raises:
+            PaperExchangeError: the change could not be written, or an earlier one could not.
+        """
+        if self._failed:
+            raise self._stopped("an earlier change could not be written")
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            yield
+            self._db.execute("COMMIT")
+        except BaseException as error:
+            self._failed = True
+            if self._in_transaction():
+                self._db.execute("ROLLBACK")
+            if isinstance(error, sqlite3.Error):
+                raise self._stopped(error) from error
+            raise
+
+    def _in_transaction(self) -> bool:
+        try:
+            return self._db.in_transaction
+        except sqlite3.ProgrammingError:
+            return False
+
+    def _stopped(self, error: object) -> PaperExchangeError:
+        return PaperExchangeError(
+            f"{self._path}: the paper exchange stopped ({error}). Its books hold every change up to this one; "
+            "see to the disk and the file's permissions, then start again."
+        )
+
+    def _execute(self, sql: str, values: tuple[object, ...] = ()) -> sqlite3.Cursor:
+        try:
+            return self._db.execute(sql, values)
+        except sqlite3.Error as error:
+            raise self._stopped(error) from error
+
+    def settings(self) -> bytes:
+        return bytes(self._execute("SELECT body FROM settings").fetchone()[0])
+
+    def balances(self) -> dict[str, Balance]:
+        rows = self._execute("SELECT currency, deposited, free, locked FROM balances ORDER BY currency")
+        return {row[0]: Balance(Decimal(row[1]), Decimal(row[2]), Decimal(row[3])) for row in rows}
+
+    def save_balance(self, currency: str, balance: Balance) -> None:
+        self._execute(
+            "UPDATE balances SET free = ?, locked = ? WHERE currency = ?",
+            (plain(balance.free), plain(balance.locked), currency),
+        )
+
+    def add_request(self, request: Request) -> None:
+        body = None if request.order is None else msgspec.msgpack.encode(request.order)
+        self._execute(
+            "INSERT INTO requests VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                request.client_order_id,
+                int(request.kind),
+                request.claimed_at,
+                request.deadline,
+                request.symbol,
+                body,
+                request.fate.value,
+                request.sent_at,
+                request.arrives_at,
+                request.reply_at,
+                request.outcome,
+                request.reason,
+                request.order_seq,
+            ),
+        )
+
+    def settle_request(self, request: Request, outcome: str, reason: str, order_seq: int | None) -> None:
+        self._execute(
+            "UPDATE requests SET outcome = ?, reason = ?, order_seq = ?"
+            " WHERE client_order_id = ? AND kind = ? AND claimed_at = ?",
+            (outcome, reason, order_seq, request.client_order_id, int(request.kind), request.claimed_at),
+        )
+
+    def request(self, client_order_id: str, kind: RequestKind, claimed_at: int) -> Request | None:
+        row = self._execute(
+            "SELECT * FROM requests WHERE client_order_id = ? AND kind = ? AND claimed_at = ?",
+            (client_order_id, int(kind), claimed_at),
+        ).fetchone()
+        return None if row is None else _request(row)
+
+    def requests(self) -> list[Request]:
+        """Every request ever sent, in the order of sending."""
+        rows = self._execute("SELECT * FROM requests ORDER BY sent_at, client_order_id, kind, claimed_at")
+        return [_request(row) for row in rows]
+
+    def requests_under_way(self) -> list[Request]:
+        rows = self._execute(
+            "SELECT * FROM requests WHERE outcome IS NULL AND fate IN (?, ?)",
+            (Fate.ANSWERED.value, Fate.REPLY_LOST.value),
+        )
+        return [_request(row) for row in rows]
+
+    def next_order_seq(self) -> int:
+        return int(self._execute("SELECT coalesce(max(seq), 0) + 1 FROM orders").fetchone()[0])
+
+    def add_order(self, order: BookOrder) -> None:
+        request = order.request
+        self._execute(
+            "INSERT INTO orders VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                order.seq,
+                order.exchange_order_id,
+                request.client_order_id,
+                request.symbol,
+                request.side.value,
+                request.type.value,
+                plain(request.amount),
+                None if request.price is None else plain(request.price),
+                order.claimed_at,
+                order.accepted_at,
+                order.status.value,
+                order.closed_at,
+                plain(order.filled),
+                plain(order.locked),
+                order.next_fill,
+                order.reports,
+                order.reported_until,
+            ),
+        )
+
+    def save_order(self, order: BookOrder) -> None:
+        """Write what changes in an order's life; its trades are added one by one."""
+        self._execute(
+            "UPDATE orders SET status = ?, closed_at = ?, filled = ?, locked = ?, next_fill = ?, reports = ?,"
+            " reported_until = ? WHERE seq = ?",
+            (
+                order.status.value,
+                order.closed_at,
+                plain(order.filled),
+                plain(order.locked),
+                order.next_fill,
+                order.reports,
+                order.reported_until,
+                order.seq,
+            ),
+        )
+
+    def add_trade(self, order_seq: int, number: int, trade: ExchangeTrade) -> None:
+        self._execute(
+            "INSERT INTO trades VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                order_seq,
+                number,
+                trade.trade_id,
+                plain(trade.qty),
+                plain(trade.price),
+                plain(trade.fee),
+                trade.fee_currency,
+                trade.at,
+            ),
+        )
+
+    def order(self, seq: int) -> BookOrder:
+        (found,) = self._orders("WHERE seq = ?", (seq,))
+        return found
+
+    def orders_of(self, client_order_id: str) -> list[BookOrder]:
+        """Every order that ever had this client order id, the latest first."""
+        return self._orders("WHERE client_order_id = ? ORDER BY seq DESC", (client_order_id,))
+
+    def orders_open_at(self, symbol: str, instant: int) -> list[BookOrder]:
+        return self._orders(
+            "WHERE symbol = ? AND accepted_at <= ? AND (closed_at IS NULL OR closed_at > ?) ORDER BY seq",
+            (symbol, instant, instant),
+        )
+
+    def open_orders(self) -> list[BookOrder]:
+        return self._orders("WHERE status = 'open' ORDER BY seq", ())
+
+    def orders(self) -> list[BookOrder]:
+        return self._orders("ORDER BY seq", ())
+
+    def orders_traded_after(self, instant: int) -> list[BookOrder]:
+        return self._orders("WHERE seq IN (SELECT order_seq FROM trades WHERE at > ?) ORDER BY seq", (instant,))
+
+    def _orders(self, condition: str, values: tuple[object, ...]) -> list[BookOrder]:
+        rows = self._execute(f"SELECT * FROM orders {condition}", values).fetchall()
+        return [_order(row, self._trades_of(row[0])) for row in rows]
+
+    def _trades_of(self, order_seq: int) -> list[ExchangeTrade]:
+        rows = self._execute(
+            "SELECT trade_id, qty, price, fee, fee_currency, at FROM trades WHERE order_seq = ? ORDER BY number",
+            (order_seq,),
+        )
+        return [
+            ExchangeTrade(row[0], Decimal(row[1]), Decimal(row[2]), Decimal(row[3]), row[4], row[5]) for row in rows
+        ]
+
+    def add_report(self, order_seq: int, deliver_at: int | None, state: OrderState) -> int:
+        """Log a report; `deliver_at` None says that it was lost. Returns its place in the log."""
+        cursor = self._execute(
+            "INSERT INTO reports (order_seq, deliver_at, body) VALUES (?, ?, ?)",
+            (order_seq, deliver_at, msgspec.msgpack.encode(state)),
+        )
+        assert cursor.lastrowid is not None
+        return cursor.lastrowid
+
+    def reports_from(self, instant: int) -> list[tuple[int, int, OrderState]]:
+        """Reports whose delivery is at `instant` or later: (delivery, place in the log, state)."""
+        rows = self._execute("SELECT deliver_at, seq, body FROM reports WHERE deliver_at >= ?", (instant,))
+        return [(row[0], row[1], msgspec.msgpack.decode(row[2], type=OrderState)) for row in rows]
+
+    def slices(self) -> dict[str, tuple[int, Decimal]]:
+        """By symbol: the end of the slice that was traded in last, and how much of its volume we took."""
+        rows = self._execute("SELECT symbol, ends_at, used FROM slices")
+        return {row[0]: (row[1], Decimal(row[2])) for row in rows}
+
+    def save_slice(self, symbol: str, ends_at: int, used: Decimal) -> None:
+        self._execute("INSERT OR REPLACE INTO slices VALUES (?, ?, ?)", (symbol, ends_at, plain(used)))
+
+
+def plain(value: Decimal) -> str:
+    """One text per value, whatever its history: 1, 1.0 and 1E0 are all written `1`."""
+    text = format(value, "f")
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text
+
+
+def _request(row: tuple[Any, ...]) -> Request:
+    body = None if row[5] is None else msgspec.msgpack.decode(row[5], type=OrderRequest)
+    return Request(row[0], RequestKind(row[1]), row[2], row[3], row[4], body, Fate(row[6]), *row[7:])
+
+
+def _order(row: tuple[Any, ...], trades: list[ExchangeTrade]) -> BookOrder:
+    price = None if row[7] is None else Decimal(row[7])
+    request = OrderRequest(row[2], row[3], Side(row[4]), OrderType(row[5]), Decimal(row[6]), price)
+    return BookOrder(
+        seq=row[0],
+        exchange_order_id=row[1],
+        request=request,
+        claimed_at=row[8],
+        accepted_at=row[9],
+        status=OrderStatus(row[10]),
+        closed_at=row[11],
+        filled=Decimal(row[12]),
+        locked=Decimal(row[13]),
+        next_fill=row[14],
+        reports=row[15],
+        reported_until=row[16],
+        trades=trades,
+    )
+
+
+def _create(path: Path, settings: bytes, deposits: Mapping[str, Decimal]) -> None:
+    # Made beside its place and moved there whole: a file under its own name is complete, or it is damaged.
+    draft = path.with_name(path.name + ".new")
+    try:
+        for left_over in (draft.name, f"{draft.name}-journal", f"{path.name}-wal", f"{path.name}-shm"):
+            # SQLite would play a stranger's journal into the new file.
+            path.with_name(left_over).unlink(missing_ok=True)
+        with closing(sqlite3.connect(draft, isolation_level=None)) as db:
+            db.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
+            db.execute("INSERT INTO settings VALUES (?)", (settings,))
+            db.executemany(
+                "INSERT INTO balances VALUES (?, ?, ?, '0')",
+                [(currency, plain(amount), plain(amount)) for currency, amount in deposits.items()],
+            )
+            db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        draft.replace(path)
+    except (OSError, sqlite3.Error) as error:
+        raise PaperExchangeError(
+            f"{path}: cannot be created ({error}). The paper exchange keeps its books there; "
+            "choose a folder that exists, can be written and has room."
+        ) from error
+
+
+def _refuse_unreadable(path: Path) -> None:
+    # From the header's bytes: opening a stranger's file with SQLite could change it.
+    try:
+        with path.open("rb") as file:
+            header = file.read(100)
+    except OSError as error:
+        raise PaperExchangeError(
+            f"{path}: cannot be read ({error.strerror}). The paper exchange keeps its books there; "
+            "see to the file's permissions, or choose another file."
+        ) from error
+    if len(header) < 100:
+        raise _damaged(path)
+    if header[:16] != b"SQLite format 3\x00" or int.from_bytes(header[68:72]) != APPLICATION_ID:
+        raise PaperExchangeError(
+            f"{path}: this is not a paper exchange's file. Writing to it could destroy someone's data; "
+            "choose another file."
+        )
+    version = int.from_bytes(header[60:64])
+    if version != SCHEMA_VERSION:
+        raise PaperExchangeError(
+            f"{path}: written by a newer version of the paper exchange (format {version}, this one reads "
+            f"{SCHEMA_VERSION}). It would be misread; use the newer version, or choose another file."
+        )
+
+
+def _damaged(path: Path) -> PaperExchangeError:
+    return PaperExchangeError(
+        f"{path}: the file is cut short or damaged. Its books cannot be trusted, so nothing is traded on them; "
+        "restore it from a copy, or remove it (with the files beside it that begin with its name) to begin anew."
+    )
