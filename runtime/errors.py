@@ -12,7 +12,7 @@ class StoreError(PhasewrightError):
 
 
 class StoreConflictError(StoreError):
-    """Somebody else has written to an instance since it was loaded, so a decision based on the old state was refused."""
+    """Somebody else has written to an instance since it was loaded; a decision based on the old state was refused."""
 
 
 class StoreIntegrityError(StoreError):

@@ -122,15 +122,19 @@ def position_account(instance: str) -> str:
     return f"position:{instance}"
 
 
-def check_amount(value: Decimal, what: str) -> None:
-    """Raise ValueError, beginning with `what`, unless `value` is a Decimal that can be booked without rounding."""
+def check_amount(value: Decimal, what: str, factors: int = 1) -> None:
+    """Raise ValueError, beginning with `what`, unless `value` is a Decimal that can be booked without rounding.
+
+    `factors` is how many such numbers may have been multiplied to make it: 2 for what comes out of quantity by price.
+    """
     if not isinstance(value, Decimal):
         raise ValueError(f"{what} is {value!r}, a {type(value).__name__}: money is Decimal, made from the text")
     if not value.is_finite():
         raise ValueError(f"{what} is {value}: nothing can be booked that is not a number")
-    if not _has_at_most(value, _INTEGER_DIGITS, _DECIMALS):
+    if not _is_bookable(value, factors):
         raise ValueError(
-            f"{what} is {value}: at most {_INTEGER_DIGITS} digits and {_DECIMALS} decimals can be booked exactly; "
+            f"{what} is {value}: at most {factors * _INTEGER_DIGITS} digits before and {factors * _DECIMALS} behind the "
+            "point can be booked exactly; "
             "was it made from a float instead of from the text?"
         )
 
@@ -202,7 +206,7 @@ def check_entry(entry: JournalEntry) -> None:
     sums: defaultdict[str, Decimal] = defaultdict(Decimal)
     for posting in entry.postings:
         amount = posting.amount
-        if not amount.is_finite() or not _has_at_most(amount, 2 * _INTEGER_DIGITS, 2 * _DECIMALS):
+        if not _is_bookable(amount, factors=2):
             raise LedgerMismatch(f"entry {entry.entry_id}: {amount} {posting.currency} in {posting.account} is no sum")
         sums[posting.currency] = EXACT.add(sums[posting.currency], amount)
     for currency, total in sums.items():
@@ -298,9 +302,13 @@ def _check_trade(trade: TradeFill) -> None:
         raise ValueError(f"{what}: a fee of {trade.fee} needs its currency")
 
 
-def _has_at_most(value: Decimal, integer_digits: int, decimals: int) -> bool:
+def _is_bookable(value: Decimal, factors: int) -> bool:
     exponent = value.as_tuple().exponent
-    return isinstance(exponent, int) and exponent >= -decimals and value.adjusted() < integer_digits
+    return (
+        isinstance(exponent, int)
+        and exponent >= -factors * _DECIMALS
+        and (not value or value.adjusted() < factors * _INTEGER_DIGITS)
+    )
 
 
 def _listed(entry: JournalEntry) -> str:

@@ -17,7 +17,7 @@ Handler = Callable[[Any, Any, Any], Any]
 
 
 class Timer(msgspec.Struct, frozen=True):
-    """A running timer: it raises `event` at `due_at` (milliseconds since the epoch), in this visit of the phase only."""
+    """A running timer: raises `event` at `due_at` (milliseconds since the epoch), in this visit of its phase only."""
 
     event: str
     due_at: int

@@ -77,6 +77,9 @@ class PortfolioChange(Struct, frozen=True):
         return bool(self.entries or self.reservations)
 
 
+_NO_CHANGE = PortfolioChange()
+
+
 class PortfolioView(ABC):
     """What guards and actions may read. Amounts are in units of the currency asked for."""
 
@@ -253,7 +256,8 @@ class Portfolio(PortfolioView):
             )
 
     def _close(self, change: PortfolioChange) -> None:
-        self._apply(change)
+        if change:
+            self._apply(change)
         self._open = None
 
     def _drop(self) -> None:
@@ -415,7 +419,7 @@ class PortfolioTransaction(PortfolioView):
         """What this transaction changes; nothing after a rollback."""
         entries = tuple(self._entries.values())
         if self._after == self._before:
-            return PortfolioChange(entries)
+            return PortfolioChange(entries) if entries else _NO_CHANGE
         return PortfolioChange(entries, (self._after,), (self._before,))
 
     def commit(self) -> PortfolioChange:
@@ -473,7 +477,7 @@ class PortfolioTransaction(PortfolioView):
         for posting in purchase.postings:
             if posting.account == CASH and posting.currency == held.currency:
                 cash = EXACT.add(cash, posting.amount)
-        self._after = _normal(Reservation(held.instance, held.currency, min(max(cash, ZERO), held.cash), held.slots))
+        self._after = _normal(Reservation(held.instance, held.currency, max(cash, ZERO), held.slots))
 
     def _require_open(self) -> None:
         if not self._open:
@@ -482,7 +486,7 @@ class PortfolioTransaction(PortfolioView):
 
 def _fingerprint(entry: JournalEntry) -> int:
     """Tells two entries of one id apart within this process, without keeping every entry in memory."""
-    return hash((entry.instance, entry.postings))
+    return hash(entry.postings)
 
 
 def _normal(reservation: Reservation) -> Reservation:
@@ -491,7 +495,7 @@ def _normal(reservation: Reservation) -> Reservation:
 
 
 def _check_reservation(reservation: Reservation) -> None:
-    check_amount(reservation.cash, f"{reservation.instance}: the cash to hold aside")
+    check_amount(reservation.cash, f"{reservation.instance}: the cash to hold aside", factors=2)
     if reservation.cash < 0 or reservation.slots < 0:
         raise ValueError(
             f"{reservation.instance}: cannot hold {reservation.cash} {reservation.currency} and "

@@ -21,7 +21,8 @@ from runtime.portfolio import PortfolioChange, Reservation
 class AuditRow(msgspec.Struct, frozen=True):
     """What happened to one event: the evidence of a transition, or of why there was none.
 
-    `branch` is the id of the row of the table, `actions` ran in this order. `payload` is JSON. `error` is a traceback.
+    `version` is the one that the event found. `branch` is the id of the row of the table, `actions` ran in this order.
+    `payload` is JSON. `error` is a traceback.
     """
 
     instance: str

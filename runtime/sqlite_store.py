@@ -1,0 +1,427 @@
+"""The default store: one SQLite file in WAL mode, one transaction per group of commits."""
+
+from __future__ import annotations
+
+import sqlite3
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from filelock import FileLock, Timeout
+
+from runtime.effects import Claim, Intent
+from runtime.errors import StoreConflictError, StoreError, StoreIntegrityError
+from runtime.events import Outcome, Receipt
+from runtime.ledger import EXACT, ZERO, JournalEntry, Posting
+from runtime.portfolio import Reservation
+from runtime.store import AuditRow, Commit, StoredInstance, StoredState
+
+APPLICATION_ID = 0x50485357  # "PHSW"
+SCHEMA_VERSION = 1
+
+_SCHEMA = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE instances (
+    instance TEXT PRIMARY KEY, machine TEXT NOT NULL, digest TEXT NOT NULL, version INTEGER NOT NULL,
+    phase TEXT NOT NULL, updated_at INTEGER NOT NULL, snapshot BLOB NOT NULL
+) STRICT;
+CREATE TABLE audit (
+    seq INTEGER PRIMARY KEY, instance TEXT NOT NULL, version INTEGER NOT NULL, at INTEGER NOT NULL,
+    event TEXT NOT NULL, identity TEXT NOT NULL, outcome TEXT NOT NULL, phase_from TEXT NOT NULL,
+    phase_to TEXT NOT NULL, branch TEXT NOT NULL, actions TEXT NOT NULL, requested TEXT NOT NULL,
+    payload BLOB NOT NULL, reason TEXT NOT NULL, error TEXT NOT NULL, digest TEXT NOT NULL
+) STRICT;
+CREATE INDEX audit_by_instance ON audit (instance, seq);
+CREATE TABLE identities (
+    instance TEXT NOT NULL, identity TEXT NOT NULL, at INTEGER NOT NULL, receipt BLOB NOT NULL,
+    PRIMARY KEY (instance, identity)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE outbox (
+    intent_id TEXT PRIMARY KEY, instance TEXT NOT NULL, effect TEXT NOT NULL, number INTEGER NOT NULL,
+    request BLOB NOT NULL, created_at INTEGER NOT NULL, attempt INTEGER NOT NULL, claimed_at INTEGER NOT NULL,
+    deadline INTEGER NOT NULL, outcome TEXT
+) STRICT;
+CREATE INDEX outbox_open ON outbox (created_at) WHERE outcome IS NULL;
+CREATE TABLE journal (
+    entry_id TEXT PRIMARY KEY, instance TEXT NOT NULL, at INTEGER NOT NULL, kind TEXT NOT NULL,
+    details BLOB NOT NULL, postings BLOB NOT NULL
+) STRICT;
+CREATE TABLE balances (
+    account TEXT NOT NULL, currency TEXT NOT NULL, amount TEXT NOT NULL, PRIMARY KEY (account, currency)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE reservations (
+    instance TEXT PRIMARY KEY, currency TEXT NOT NULL, cash TEXT NOT NULL, slots INTEGER NOT NULL
+) STRICT;
+"""
+
+_INSERT_AUDIT = "INSERT INTO audit VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_SELECT_INTENT = (
+    "SELECT intent_id, instance, effect, number, request, created_at, attempt, claimed_at, deadline FROM outbox"
+)
+_encode = msgspec.json.encode
+
+
+class SqliteStore:
+    """A store in the file `path`.
+
+    Args:
+        namespace: for a new file; by default one that no other store has.
+        durable: True waits for the disk at every commit, so that not even a power cut undoes one. False survives the
+            death of the process only.
+        read_only: look, whatever else has the file open; `commit` and `claim` then fail.
+
+    Raises:
+        StoreError: the file cannot be used; the message says why and what to do.
+    """
+
+    def __init__(
+        self, path: Path, *, namespace: str | None = None, durable: bool = True, read_only: bool = False
+    ) -> None:
+        self.path = path
+        self._lock: FileLock | None = None
+        if read_only and not path.is_file():
+            raise StoreError(f"{path}: there is no such database. Start one with `phasewright run --db {path}`.")
+        if not read_only:
+            self._lock = self._acquire(path)
+        try:
+            with self._explained("open"):
+                self._db = self._connect(path, durable=durable, read_only=read_only)
+                self._check_file()
+                if not read_only:
+                    self._create(namespace)
+                self.namespace = str(self._one("SELECT value FROM meta WHERE key = 'namespace'"))
+        except BaseException:
+            if hasattr(self, "_db"):
+                self._db.close()
+            self._release()
+            raise
+
+    @staticmethod
+    def _acquire(path: Path) -> FileLock:
+        lock = FileLock(f"{path}.lock", thread_local=False)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise StoreError(
+                f"{path}: another process is using this database. Two bots on one database would trade against each "
+                "other's decisions. Stop the other one, or give this one its own file with --db."
+            ) from None
+        except OSError as error:
+            raise StoreError(
+                f"{path}: cannot be opened for writing: {error}. Choose another place with --db."
+            ) from None
+        return lock
+
+    @staticmethod
+    def _connect(path: Path, *, durable: bool, read_only: bool) -> sqlite3.Connection:
+        target = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
+        db = sqlite3.connect(target, uri=True, isolation_level=None, check_same_thread=False, timeout=10)
+        if not read_only:
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+        return db
+
+    def _check_file(self) -> None:
+        application, version = self._one("PRAGMA application_id"), self._one("PRAGMA user_version")
+        if application == 0 and version == 0 and not self._one("SELECT count(*) FROM sqlite_schema"):
+            return
+        if application != APPLICATION_ID:
+            raise StoreError(
+                f"{self.path}: this is a database of another program. Nothing was written to it. "
+                "Give another file with --db."
+            )
+        if version != SCHEMA_VERSION:
+            raise StoreError(
+                f"{self.path}: the database has schema version {version}, this program reads version "
+                f"{SCHEMA_VERSION}. Nothing was written. Use the version of phasewright that wrote it, or a newer one."
+            )
+        found = self._one("PRAGMA quick_check(1)")
+        if found != "ok":
+            raise sqlite3.DatabaseError(found)
+
+    def _create(self, namespace: str | None) -> None:
+        if self._one("PRAGMA user_version") == SCHEMA_VERSION:
+            return
+        name = (namespace or uuid.uuid4().hex).replace("'", "''")
+        self._db.executescript(
+            f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA application_id = {APPLICATION_ID}; "
+            f"PRAGMA user_version = {SCHEMA_VERSION}; INSERT INTO meta VALUES ('namespace', '{name}'); COMMIT;"
+        )
+
+    def _one(self, query: str, *values: Any) -> Any:
+        row = self._db.execute(query, values).fetchone()
+        return None if row is None else row[0]
+
+    @contextmanager
+    def _explained(self, wish: str) -> Iterator[None]:
+        """Turn SQLite's errors into messages that say what to do."""
+        try:
+            yield
+        except sqlite3.IntegrityError as error:
+            raise StoreIntegrityError(
+                f"{self.path}: cannot {wish}: {error}. The database holds this already; nothing was written."
+            ) from None
+        except (sqlite3.Error, OSError) as error:
+            text = str(error)
+            if "full" in text or "disk I/O" in text:
+                advice = (
+                    "The disk is full or failing. Nothing of the last change was written; free space and start again."
+                )
+            elif "locked" in text:
+                advice = "Another program holds it. Close that program and start again."
+            elif "readonly" in text or "unable to open" in text:
+                advice = "Check that the folder exists and may be written."
+            else:
+                advice = (
+                    "The file is damaged or not a database. Keep a copy of it and of its -wal file, and restore a "
+                    "backup; the exchange still knows every order and trade."
+                )
+            raise StoreError(f"{self.path}: cannot {wish}: {text}. {advice}") from None
+
+    def load(self) -> StoredState:
+        with self._explained("read"):
+            return StoredState(
+                instances=tuple(
+                    StoredInstance(*row)
+                    for row in self._db.execute(
+                        "SELECT instance, machine, digest, version, phase, updated_at, snapshot FROM instances "
+                        "ORDER BY instance"
+                    )
+                ),
+                open_intents=tuple(
+                    _intent(row)
+                    for row in self._db.execute(
+                        f"{_SELECT_INTENT} WHERE outcome IS NULL ORDER BY created_at, intent_id"
+                    )
+                ),
+                identities=tuple(
+                    (instance, identity, at, msgspec.json.decode(receipt, type=Receipt))
+                    for instance, identity, at, receipt in self._db.execute(
+                        "SELECT instance, identity, at, receipt FROM identities ORDER BY at"
+                    )
+                ),
+                entries=tuple(self.journal()),
+                balances={
+                    (account, currency): Decimal(amount)
+                    for account, currency, amount in self._db.execute("SELECT account, currency, amount FROM balances")
+                },
+                reservations=tuple(
+                    Reservation(instance, currency, Decimal(cash), slots)
+                    for instance, currency, cash, slots in self._db.execute(
+                        "SELECT instance, currency, cash, slots FROM reservations"
+                    )
+                ),
+                last_commit_at=self._one("SELECT at FROM audit ORDER BY seq DESC LIMIT 1"),
+            )
+
+    def commit(self, commits: Sequence[Commit]) -> None:
+        with self._explained("commit"), self._transaction():
+            self._write_instances(commits)
+            self._db.executemany(_INSERT_AUDIT, [_audit_values(row) for commit in commits for row in commit.audit])
+            self._db.executemany(
+                "INSERT OR REPLACE INTO identities VALUES (?, ?, ?, ?)",
+                [
+                    (commit.instance, identity, commit.at, _encode(receipt))
+                    for commit in commits
+                    for identity, receipt in commit.identities
+                ],
+            )
+            self._db.executemany(
+                "INSERT INTO outbox VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",
+                [_intent_values(intent) for commit in commits for intent in commit.requested],
+            )
+            for commit in commits:
+                for intent_id, attempt, outcome in commit.finished:
+                    written = self._db.execute(
+                        "UPDATE outbox SET outcome = ? WHERE intent_id = ? AND attempt = ? AND outcome IS NULL",
+                        (outcome, intent_id, attempt),
+                    )
+                    if written.rowcount != 1:
+                        raise StoreConflictError(
+                            f"{self.path}: intent {intent_id} is finished, or no longer at attempt {attempt}"
+                        )
+                if commit.portfolio:
+                    self._write_entries(commit.portfolio.entries)
+                    self._write_reservations(commit.portfolio.reservations)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
+
+    def _write_instances(self, commits: Sequence[Commit]) -> None:
+        """One write per instance: the first commit's expectation must hold, the last one's snapshot stays."""
+        first: dict[str, int] = {}
+        latest: dict[str, Commit] = {}
+        for commit in commits:
+            known = latest[commit.instance].version if commit.instance in latest else None
+            if known is not None and known != commit.expected_version:
+                raise StoreConflictError(
+                    f"{commit.instance}: a commit expects version {commit.expected_version} after version {known}"
+                )
+            first.setdefault(commit.instance, commit.expected_version)
+            if commit.snapshot is not None:
+                latest[commit.instance] = commit
+        for instance, commit in latest.items():
+            values = (commit.machine, commit.digest, commit.version, commit.phase, commit.at, commit.snapshot, instance)
+            expected = first[instance]
+            if expected == 0:
+                written = self._db.execute(
+                    "INSERT INTO instances (machine, digest, version, phase, updated_at, snapshot, instance) "
+                    "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                    values,
+                )
+            else:
+                written = self._db.execute(
+                    "UPDATE instances SET machine = ?, digest = ?, version = ?, phase = ?, updated_at = ?, "
+                    "snapshot = ? WHERE instance = ? AND version = ?",
+                    (*values, expected),
+                )
+            if written.rowcount != 1:
+                found = self._one("SELECT version FROM instances WHERE instance = ?", instance)
+                raise StoreConflictError(
+                    f"{self.path}: {instance} is at version {found}, not {expected}: somebody else has written to it. "
+                    "Nothing was committed. Make sure that only one bot runs on this database, then start again."
+                )
+
+    def _write_entries(self, entries: Sequence[JournalEntry]) -> None:
+        for entry in entries:
+            self._db.execute(
+                "INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?)",
+                (entry.entry_id, entry.instance, entry.at, entry.kind, _encode(entry.details), _encode(entry.postings)),
+            )
+            for posting in entry.postings:
+                key = (posting.account, posting.currency)
+                found = self._one("SELECT amount FROM balances WHERE account = ? AND currency = ?", *key)
+                amount = EXACT.add(ZERO if found is None else Decimal(found), posting.amount)
+                self._db.execute("INSERT OR REPLACE INTO balances VALUES (?, ?, ?)", (*key, str(amount)))
+
+    def _write_reservations(self, reservations: Sequence[Reservation]) -> None:
+        for reservation in reservations:
+            if reservation:
+                self._db.execute(
+                    "INSERT OR REPLACE INTO reservations VALUES (?, ?, ?, ?)",
+                    (reservation.instance, reservation.currency, str(reservation.cash), reservation.slots),
+                )
+            else:
+                self._db.execute("DELETE FROM reservations WHERE instance = ?", (reservation.instance,))
+
+    def claim(self, intent_id: str, claim: Claim) -> None:
+        with self._explained("claim"), self._transaction():
+            written = self._db.execute(
+                "UPDATE outbox SET attempt = ?, claimed_at = ?, deadline = ? "
+                "WHERE intent_id = ? AND attempt = ? AND outcome IS NULL",
+                (claim.attempt, claim.claimed_at, claim.deadline, intent_id, claim.attempt - 1),
+            )
+            if written.rowcount != 1:
+                raise StoreConflictError(
+                    f"{self.path}: intent {intent_id} is finished, or not at attempt {claim.attempt - 1}"
+                )
+
+    def intent(self, intent_id: str) -> Intent | None:
+        with self._explained("read"):
+            row = self._db.execute(f"{_SELECT_INTENT} WHERE intent_id = ?", (intent_id,)).fetchone()
+            return None if row is None else _intent(row)
+
+    def journal(self, instance: str | None = None) -> Iterator[JournalEntry]:
+        """The ledger's entries in the order in which they were booked, of one instance or of all."""
+        with self._explained("read"):
+            for entry_id, owner, at, kind, details, postings in self._db.execute(
+                "SELECT entry_id, instance, at, kind, details, postings FROM journal "
+                "WHERE ?1 IS NULL OR instance = ?1 ORDER BY rowid",
+                (instance,),
+            ):
+                yield JournalEntry(
+                    entry_id,
+                    owner,
+                    at,
+                    kind,
+                    msgspec.json.decode(postings, type=tuple[Posting, ...]),
+                    msgspec.json.decode(details, type=dict[str, str]),
+                )
+
+    def audit(self, instance: str | None = None, limit: int | None = None) -> list[AuditRow]:
+        with self._explained("read"):
+            rows = self._db.execute(
+                "SELECT instance, version, at, event, identity, outcome, phase_from, phase_to, branch, actions, "
+                "requested, payload, reason, error, digest FROM audit WHERE ?1 IS NULL OR instance = ?1 "
+                "ORDER BY seq DESC LIMIT ?2",
+                (instance, -1 if limit is None else limit),
+            ).fetchall()
+        return [_audit_row(row) for row in reversed(rows)]
+
+    def branch_counts(self) -> dict[str, int]:
+        """How often each row of the table was taken, by the row's id."""
+        with self._explained("read"):
+            return dict(
+                self._db.execute("SELECT branch, count(*) FROM audit WHERE branch != '' GROUP BY branch").fetchall()
+            )
+
+    def forget_identities(self, before: int) -> int:
+        with self._explained("prune"), self._transaction():
+            return self._db.execute("DELETE FROM identities WHERE at < ?", (before,)).rowcount
+
+    def close(self) -> None:
+        self._db.close()
+        self._release()
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+
+
+def _audit_values(row: AuditRow) -> tuple[Any, ...]:
+    return (
+        row.instance,
+        row.version,
+        row.at,
+        row.event,
+        row.identity,
+        row.outcome,
+        row.phase_from,
+        row.phase_to,
+        row.branch,
+        " ".join(row.actions),
+        " ".join(row.requested),
+        row.payload,
+        row.reason,
+        row.error,
+        row.digest,
+    )
+
+
+def _audit_row(row: tuple[Any, ...]) -> AuditRow:
+    values = list(row)
+    values[5] = Outcome(values[5])
+    values[9], values[10] = tuple(values[9].split()), tuple(values[10].split())
+    return AuditRow(*values)
+
+
+def _intent_values(intent: Intent) -> tuple[Any, ...]:
+    claim = intent.claim
+    return (
+        intent.intent_id,
+        intent.instance,
+        intent.effect,
+        intent.number,
+        intent.request,
+        intent.created_at,
+        claim.attempt,
+        claim.claimed_at,
+        claim.deadline,
+    )
+
+
+def _intent(row: tuple[Any, ...]) -> Intent:
+    return Intent(*row[:6], Claim(*row[6:]))
