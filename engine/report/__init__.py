@@ -1,0 +1,1 @@
+"""What a run achieved: the figures behind the tables, and the HTML report."""

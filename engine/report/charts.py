@@ -1,0 +1,148 @@
+"""The charts of the report, as HTML fragments that need plotly.js on the page. Here, and only here, money becomes
+floats: for pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+from engine.market_data.candles import Candle
+from engine.report.figures import RunFigures, falls, monthly_profit
+from engine.report.thinning import outline
+
+INK, MUTED, GRID = "#1f2933", "#66717f", "#e6eaef"
+BLUE, GREEN, RED, AMBER = "#2457a6", "#15803d", "#c2261d", "#b45309"
+EQUITY_POINTS = 6_000
+# Over all symbols, so that the page stays small however many are traded.
+PRICE_POINTS = 30_000
+MARKED_TRADES = 15_000
+
+
+def equity_chart(figures: RunFigures) -> str:
+    """Equity above, its distance below the highest so far beneath it."""
+    from plotly.subplots import make_subplots
+
+    values = [value for _, value in figures.equity]
+    below = falls(values)
+    keep = outline(values, EQUITY_POINTS)
+    at = [figures.equity[i][0] for i in keep]
+    quote = escape(figures.quote)
+    chart = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.7, 0.3], vertical_spacing=0.06)
+    chart.add_scatter(
+        x=at,
+        y=[float(values[i]) for i in keep],
+        mode="lines",
+        line={"color": BLUE, "width": 1.5},
+        hovertemplate=f"%{{y:,.2f}} {quote}<extra>equity</extra>",
+        row=1,
+        col=1,
+    )
+    chart.add_scatter(
+        x=at,
+        y=[-float(below[i]) for i in keep],
+        mode="lines",
+        line={"color": RED, "width": 1},
+        fill="tozeroy",
+        fillcolor="rgba(194,38,29,0.15)",
+        hovertemplate=f"%{{y:,.2f}} {quote}<extra>below the high</extra>",
+        row=2,
+        col=1,
+    )
+    chart.update_yaxes(title_text=f"Equity ({quote})", row=1, col=1)
+    chart.update_yaxes(title_text="Drawdown", rangemode="tozero", row=2, col=1)
+    return _fragment(chart, "chart-equity", 420)
+
+
+def monthly_chart(figures: RunFigures) -> str:
+    """Realised profit of each month as a bar."""
+    from plotly.graph_objects import Figure
+
+    profit = monthly_profit(figures.round_trips)
+    quote = escape(figures.quote)
+    chart = Figure()
+    chart.add_bar(
+        x=[f"{month}-01" for month in profit],
+        y=[float(value) for value in profit.values()],
+        marker_color=[GREEN if value >= 0 else RED for value in profit.values()],
+        hovertemplate=f"%{{x|%b %Y}}: %{{y:,.2f}} {quote}<extra></extra>",
+    )
+    chart.update_layout(bargap=0.25, hovermode="closest")
+    chart.update_xaxes(tickformat="%b\n%Y")
+    chart.update_yaxes(title_text=f"Realised ({quote})", zeroline=True, zerolinecolor=MUTED, zerolinewidth=1)
+    return _fragment(chart, "chart-months", 260)
+
+
+def price_chart(figures: RunFigures, number: int, symbol: str) -> tuple[str, int]:
+    """The closes of a symbol with its entries and exits; and of how many trades one is marked (1: all are)."""
+    from plotly.graph_objects import Figure
+
+    count = max(len(figures.symbols), 1)
+    candles = figures.candles.get(symbol, ())
+    trips = sorted((trip for trip in figures.round_trips if trip.symbol == symbol), key=lambda trip: trip.opened_at)
+    every = -(-len(trips) // max(MARKED_TRADES // count, 1)) or 1
+    trips = trips[::every]
+    chart = Figure()
+    chart.add_scatter(
+        **_line(candles, max(PRICE_POINTS // count, 4)),
+        mode="lines",
+        line={"color": "#8794a5", "width": 1},
+        hovertemplate="%{y}<extra>close</extra>",
+    )
+    won = [trip for trip in trips if trip.realised > 0]
+    lost = [trip for trip in trips if trip.realised <= 0]
+    chart.add_scatter(
+        x=[trip.opened_at for trip in trips],
+        y=[float(trip.entry_price) for trip in trips],
+        customdata=[str(trip.qty) for trip in trips],
+        hovertemplate="%{x|%Y-%m-%d %H:%M}<br>%{customdata} at %{y}<extra>entry</extra>",
+        **_markers("triangle-up", BLUE),
+    )
+    for kind, own, colour in (("profit", won, GREEN), ("loss", lost, RED)):
+        chart.add_scatter(
+            x=[trip.closed_at for trip in own],
+            y=[float(trip.exit_price) for trip in own],
+            customdata=[f"{trip.realised:+,.2f} {escape(figures.quote)}, {escape(trip.reason)}" for trip in own],
+            hovertemplate=f"%{{x|%Y-%m-%d %H:%M}}<br>%{{customdata}} at %{{y}}<extra>exit, {kind}</extra>",
+            **_markers("triangle-down", colour),
+        )
+    chart.update_layout(hovermode="closest")
+    chart.update_yaxes(title_text=escape(symbol))
+    return _fragment(chart, f"chart-price-{number}", 300), every
+
+
+def _line(candles: Sequence[Candle], limit: int) -> dict[str, Any]:
+    closes = [candle.close for candle in candles]
+    keep = outline(closes, limit)
+    return {"x": [candles[i].opened_at for i in keep], "y": [float(closes[i]) for i in keep]}
+
+
+def _markers(shape: str, colour: str) -> dict[str, Any]:
+    return {
+        "mode": "markers",
+        "marker": {"symbol": shape, "size": 8, "color": colour, "line": {"color": "white", "width": 0.75}},
+    }
+
+
+def _fragment(chart: Any, name: str, height: int) -> str:
+    chart.update_layout(
+        template="none",
+        height=height,
+        margin={"l": 72, "r": 16, "t": 8, "b": 36},
+        font={"family": "system-ui, -apple-system, 'Segoe UI', Roboto, Arial, sans-serif", "size": 12, "color": INK},
+        showlegend=False,
+        hoverlabel={"bgcolor": "white", "bordercolor": GRID, "font": {"color": INK}},
+        separators=".,",
+    )
+    if chart.layout.hovermode is None:
+        chart.update_layout(hovermode="x unified")
+    chart.update_xaxes(type="date", gridcolor=GRID, linecolor=GRID, zeroline=False)
+    chart.update_yaxes(gridcolor=GRID, linecolor=GRID, zeroline=chart.layout.yaxis.zeroline or False)
+    html: str = chart.to_html(
+        full_html=False,
+        include_plotlyjs=False,
+        div_id=name,
+        default_height=f"{height}px",
+        config={"displaylogo": False, "responsive": True, "modeBarButtonsToRemove": ["select2d", "lasso2d"]},
+    )
+    return html
