@@ -133,9 +133,8 @@ def check_amount(value: Decimal, what: str, factors: int = 1) -> None:
         raise ValueError(f"{what} is {value}: nothing can be booked that is not a number")
     if not _is_bookable(value, factors):
         raise ValueError(
-            f"{what} is {value}: at most {factors * _INTEGER_DIGITS} digits before and {factors * _DECIMALS} behind the "
-            "point can be booked exactly; "
-            "was it made from a float instead of from the text?"
+            f"{what} is {value}: at most {factors * _INTEGER_DIGITS} digits before and {factors * _DECIMALS} behind "
+            "the point can be booked exactly; was it made from a float instead of from the text?"
         )
 
 

@@ -85,6 +85,13 @@ def test_a_rebate_is_a_negative_fee() -> None:
     assert portfolio.balance("fees", "USD") == D("-0.1")
 
 
+def test_a_deposit_reported_by_another_instance_is_the_same_deposit() -> None:
+    portfolio = funded("1000")
+    with portfolio.begin(BTC, NOW) as tx:
+        assert not tx.deposit("opening", "USD", D("1000"))
+    assert portfolio.cash("USD") == D("1000")
+
+
 def test_the_change_holds_what_a_store_writes() -> None:
     portfolio = funded()
     tx = portfolio.begin(BTC, NOW)
@@ -110,6 +117,9 @@ def test_a_transaction_without_changes_gives_the_store_nothing() -> None:
     with portfolio.begin(BTC, NOW) as tx:
         tx.reserve("USD", D("500"))
         tx.release()
+    assert not tx.change
+    with portfolio.begin(BTC, NOW) as tx:
+        tx.reserve("USD", D("0"), slots=0)
     assert not tx.change
 
 
@@ -183,7 +193,7 @@ def test_a_deposit_must_be_above_zero(amount: str) -> None:
         ({"qty": D("Infinity")}, "qty is Infinity"),
         ({"qty": 0.1}, "qty is 0.1, a float"),
         ({"qty": D.from_float(0.1)}, "was it made from a float"),
-        ({"qty": D("1e30")}, "at most 30 digits"),
+        ({"qty": D("1e30")}, "at most 30 digits before and 40 behind"),
         ({"price": D("0")}, "price is 0: it must be above zero"),
         ({"price": D("sNaN")}, "price is sNaN"),
         ({"fee": D("NaN"), "fee_currency": "USD"}, "fee is NaN"),
@@ -278,6 +288,21 @@ def test_a_purchase_uses_up_its_own_reservation() -> None:
     assert portfolio.reservation(BTC) == Reservation(BTC, "USD", D("0"), 1)
 
 
+def test_what_is_left_of_a_reservation_is_exact_and_can_be_loaded() -> None:
+    portfolio = funded("1000")
+    tiny = "0." + "0" * 29 + "1"
+    with portfolio.begin(BTC, NOW) as tx:
+        tx.reserve("USD", D("1"))
+        tx.book_trade(fill("1", "buy", tiny, tiny))
+    (left,) = portfolio.reservations()
+    assert str(left.cash) == "0." + "9" * 60
+    entries = [entry("deposit:opening", "1000", "-1000"), *tx.change.entries]
+    assert state(Portfolio.load(2, entries, [left])) == state(portfolio)
+    with portfolio.begin(BTC, NOW) as tx:
+        tx.reserve("USD", portfolio.cash("USD"))
+    assert portfolio.free_cash("USD") == 0
+
+
 def test_a_trade_is_booked_even_when_the_cash_does_not_cover_it() -> None:
     portfolio = funded("100")
     with portfolio.begin(ETH, NOW) as tx:
@@ -324,6 +349,9 @@ def test_a_transaction_that_is_over_refuses_more() -> None:
         dropped.reserve("USD", D("1"))
         dropped.rollback()
     assert dropped.free_cash("USD") == D("600")
+    with portfolio.begin(BTC, NOW) as later:
+        later.reserve("USD", D("10"))
+    assert tx.reservation(BTC).cash == D("10")
     for over in (tx, dropped):
         with pytest.raises(RuntimeError, match="is over"):
             over.book_trade(fill("2", "buy", "0.5", "800"))
@@ -372,6 +400,7 @@ def test_a_group_that_could_not_be_stored_is_undone_newest_first() -> None:
     for change in reversed(changes):
         portfolio.undo(change)
     assert state(portfolio) == before
+    assert not tx.is_booked("BTC/USD:1")
     with pytest.raises(LedgerMismatch, match="it is not in the ledger"):
         portfolio.undo(PortfolioChange(changes[2].entries))
     assert state(portfolio) == before
@@ -452,6 +481,10 @@ def test_fewer_slots_than_are_taken_are_reported_and_can_be_given_back() -> None
     portfolio = Portfolio.load(1, [], taken)
     assert portfolio.slots_free == -1
     assert portfolio.verify() == ("2 slots are taken of 1",)
+    with portfolio.begin(BTC, NOW) as tx:
+        tx.reserve("USD", D("0"), slots=1)
+        with pytest.raises(NoFreeSlot):
+            tx.reserve("USD", D("0"), slots=2)
     with portfolio.begin(BTC, NOW) as tx:
         tx.release()
     assert portfolio.verify() == ()
