@@ -20,7 +20,7 @@ NOW = 1_570_000_000_000
 SYMBOLS = ("BTC/USD", "ETH/USD", "ETH/BTC")
 SLOTS = 2
 
-quick = settings(max_examples=50, deadline=None)
+quick = settings(max_examples=30, deadline=None)
 amounts = st.integers(1, 10**30).map(lambda units: D(f"{units}E-18"))
 instances = st.sampled_from(SYMBOLS)
 
@@ -231,4 +231,4 @@ class Books(RuleBasedStateMachine):
 
 
 TestBooks = Books.TestCase
-TestBooks.settings = settings(max_examples=40, stateful_step_count=20, deadline=None)
+TestBooks.settings = settings(max_examples=30, stateful_step_count=20, deadline=None)
