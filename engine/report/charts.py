@@ -4,6 +4,7 @@ floats: for pixels."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 from html import escape
 from typing import Any
 
@@ -49,6 +50,7 @@ def equity_chart(figures: RunFigures) -> str:
         row=2,
         col=1,
     )
+    chart.update_xaxes(range=_range(figures))
     chart.update_yaxes(title_text=f"Equity ({quote})", row=1, col=1)
     chart.update_yaxes(title_text="Drawdown", rangemode="tozero", row=2, col=1)
     return _fragment(chart, "chart-equity", 420)
@@ -107,8 +109,32 @@ def price_chart(figures: RunFigures, number: int, symbol: str) -> tuple[str, int
             **_markers("triangle-down", colour),
         )
     chart.update_layout(hovermode="closest")
-    chart.update_yaxes(title_text=escape(symbol))
-    return _fragment(chart, f"chart-price-{number}", 300), every
+    chart.update_yaxes(title_text=f"{escape(symbol)} (log)", type="log", **_ticks(candles))
+    chart.update_xaxes(range=_range(figures))
+    return _fragment(chart, f"chart-price-{number}", 320), every
+
+
+def _ticks(candles: Sequence[Candle]) -> dict[str, Any]:
+    """Round prices, as dense as they need to be: plotly's own labels of a logarithmic axis leave out the power of
+    ten."""
+    if not candles:
+        return {}
+    low, high = min(candle.close for candle in candles), max(candle.close for candle in candles)
+    for digits in (("1",), ("1", "2", "5"), ("1", "1.5", "2", "3", "4", "5", "7")):
+        values = [Decimal(d).scaleb(power) for power in range(low.adjusted(), high.adjusted() + 1) for d in digits]
+        values = [value for value in values if low <= value <= high]
+        if len(values) >= 4:
+            break
+    if len(values) < 2:
+        return {}
+    return {"tickvals": [float(value) for value in values], "ticktext": [f"{value:,f}" for value in values]}
+
+
+def _range(figures: RunFigures) -> list[int] | None:
+    """The time that all charts have in common, so that they can be read one under the other."""
+    instants = [at for at, _ in (*figures.equity[:1], *figures.equity[-1:])]
+    instants += [bar.opened_at for bars in figures.candles.values() for bar in (*bars[:1], *bars[-1:])]
+    return [min(instants), max(instants)] if instants else None
 
 
 def _line(candles: Sequence[Candle], limit: int) -> dict[str, Any]:
@@ -120,7 +146,7 @@ def _line(candles: Sequence[Candle], limit: int) -> dict[str, Any]:
 def _markers(shape: str, colour: str) -> dict[str, Any]:
     return {
         "mode": "markers",
-        "marker": {"symbol": shape, "size": 8, "color": colour, "line": {"color": "white", "width": 0.75}},
+        "marker": {"symbol": shape, "size": 7, "color": colour, "line": {"color": "white", "width": 0.5}},
     }
 
 
@@ -137,12 +163,12 @@ def _fragment(chart: Any, name: str, height: int) -> str:
     if chart.layout.hovermode is None:
         chart.update_layout(hovermode="x unified")
     chart.update_xaxes(type="date", gridcolor=GRID, linecolor=GRID, zeroline=False)
-    chart.update_yaxes(gridcolor=GRID, linecolor=GRID, zeroline=chart.layout.yaxis.zeroline or False)
+    chart.update_yaxes(gridcolor=GRID, linecolor=GRID, zeroline=chart.layout.yaxis.zeroline or False, tickformat=",")
     html: str = chart.to_html(
         full_html=False,
         include_plotlyjs=False,
         div_id=name,
         default_height=f"{height}px",
-        config={"displaylogo": False, "responsive": True, "modeBarButtonsToRemove": ["select2d", "lasso2d"]},
+        config={"displayModeBar": False, "responsive": True},
     )
     return html

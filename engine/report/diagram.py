@@ -15,6 +15,8 @@ COUNT = "#0b3d91"
 
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e-?\d+)?")
 _NO_DRAWING = {"script", "style", "foreignObject", "iframe", "animate", "set", "use", "image"}
+# A white rim keeps the digits readable where they cross a line.
+_RIM = {"stroke": "white", "stroke-width": "3", "paint-order": "stroke"}
 
 
 class Edge(msgspec.Struct, frozen=True):
@@ -102,29 +104,15 @@ def _grey(group: ET.Element) -> None:
 def _label(group: ET.Element, count: str) -> None:
     texts = list(group.iter(f"{{{SVG}}}text"))
     if texts:
-        tspan = ET.SubElement(texts[-1], f"{{{SVG}}}tspan", {"font-weight": "bold", "fill": COUNT})
-        tspan.text = " " + count
+        # On a line of its own: graphviz kept no room for it beside the label.
+        line = {"x": texts[-1].get("x", "0"), "dy": "1.1em", "font-weight": "bold", "fill": COUNT}
+        ET.SubElement(texts[-1], f"{{{SVG}}}tspan", line | _RIM).text = count
         return
     path = group.find(f".//{{{SVG}}}path")
     numbers = _NUMBER.findall(path.get("d", "")) if path is not None else []
     if len(numbers) < 2:
         return
     middle = len(numbers) // 4 * 2
-    text = ET.SubElement(
-        group,
-        f"{{{SVG}}}text",
-        {
-            "x": numbers[middle],
-            "y": numbers[middle + 1],
-            "dx": "4",
-            "font-family": "Arial, sans-serif",
-            "font-size": "10",
-            "font-weight": "bold",
-            "fill": COUNT,
-            # A white rim keeps the digits readable where they cross a line.
-            "stroke": "white",
-            "stroke-width": "3",
-            "paint-order": "stroke",
-        },
-    )
-    text.text = count
+    place = {"x": numbers[middle], "y": numbers[middle + 1], "dx": "4", "fill": COUNT}
+    font = {"font-family": "Arial, sans-serif", "font-size": "10", "font-weight": "bold"}
+    ET.SubElement(group, f"{{{SVG}}}text", place | font | _RIM).text = count

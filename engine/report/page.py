@@ -17,6 +17,7 @@ KEY = (
     '<p class="key"><span class="entry">▲</span> entry <span class="won">▼</span> exit with profit '
     '<span class="lost">▼</span> exit with loss</p>'
 )
+ZOOM = '<p class="hint screen">In every chart: drag to zoom, double-click to see all again.</p>'
 
 
 def write_report(path: Path, figures: RunFigures) -> None:
@@ -47,7 +48,7 @@ def render(figures: RunFigures) -> str:
     *rows, total = summarise(figures)
     money = _Money(figures.quote, [total, *rows])
     sections = [
-        _section("Equity", equity_chart(figures)) if figures.equity else "",
+        _section("Equity", equity_chart(figures) + ZOOM) if figures.equity else "",
         _section("By symbol", _table(rows, total, money)),
         _section("Profit by month", monthly_chart(figures)) if figures.round_trips else "",
         *(_price(figures, number, row.symbol) for number, row in enumerate(rows)),

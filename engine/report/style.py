@@ -11,7 +11,7 @@ h2 { margin: 0 0 8px; font-size: 18px; line-height: 1.3; }
 header p, .hint, .key { margin: 4px 0 0; color: var(--muted); }
 .hint, .key { font-size: 13px; }
 section { margin-top: 40px; }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(165px, 1fr)); gap: 12px; margin: 24px 0 0; }
+.tiles { display: grid; grid-template-columns: repeat(6, 1fr); gap: 12px; margin: 24px 0 0; }
 .tiles div { padding: 12px 14px; border: 1px solid var(--line); border-radius: 8px; background: var(--soft); }
 .tiles dt { color: var(--muted); font-size: 13px; }
 .tiles dd { margin: 0; color: var(--muted); font-size: 12px; }
@@ -36,14 +36,18 @@ tfoot th, tfoot td { border-top: 2px solid var(--ink); border-bottom: 0; font-we
 details { margin-top: 12px; }
 summary { cursor: pointer; color: var(--muted); font-size: 13px; }
 .notes li { margin: 2px 0; }
+@media (max-width: 1000px) { .tiles { grid-template-columns: repeat(3, 1fr); } }
 @media (max-width: 640px) {
+  .tiles { grid-template-columns: repeat(2, 1fr); }
   main { padding: 20px 14px 40px; }
   th, td { padding: 6px 8px; }
 }
+@page { size: A4 landscape; margin: 10mm; }
 @media print {
-  main { max-width: none; padding: 0; }
+  /* The charts keep the width they have on the screen, so the page is shrunk to hold them. */
+  main { max-width: none; padding: 0; zoom: 0.9; }
   section, .tiles div { break-inside: avoid; }
-  .diagram input, .diagram label, .modebar { display: none !important; }
+  .diagram input, .diagram label, .screen { display: none !important; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
 }
 """
