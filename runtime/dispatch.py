@@ -15,7 +15,7 @@ import msgspec
 
 from runtime.context import Context
 from runtime.definition import Defer, Ignore, Reject
-from runtime.effects import Claim, Intent
+from runtime.effects import Intent
 from runtime.errors import DispatchError
 from runtime.events import EventContext, Outcome, Receipt
 from runtime.idempotency import SeenEvents
@@ -91,6 +91,11 @@ class Dispatcher:
             self._offer_deferred(instance, now, commits)
         return receipt, commits
 
+    def refuse(self, instance: Instance, ctx: EventContext, now: int, error: Exception) -> tuple[Receipt, list[Commit]]:
+        """What is written of an event whose own commit contradicts the store: the evidence, and the error event."""
+        commits: list[Commit] = []
+        return self._fail(instance, ctx, self._identity(instance, ctx), now, error, self._finish(ctx), commits), commits
+
     def create(self, instance: Instance, now: int) -> Commit:
         """The commit that makes a new instance durable, with the effects that its initial phase asks for."""
         step = _Step(self, instance, now)
@@ -124,18 +129,7 @@ class Dispatcher:
                     instance.version += 1
         except Exception as error:
             instance.restore(checkpoint, version)
-            failed = _Step(self, instance, now)
-            if offered is not None:
-                failed.drop_deferred(offered)
-                instance.checkpoint = _encode(instance.snapshot)
-                instance.version += 1
-            reason = f"{type(error).__name__}: {error}"
-            evidence = "".join(traceback.format_exception(error))
-            failed.record(ctx, identity, Outcome.FAILED, phase, reason=reason, error=evidence)
-            kept = instance.checkpoint if failed.changed else None
-            commits.append(failed.commit(version, kept, finished=finished))
-            self._raise_error_event(instance, ctx.event, reason, now, commits)
-            return Receipt(Outcome.FAILED, ctx.event, instance.name, phase, phase, version, reason)
+            return self._fail(instance, ctx, identity, now, error, finished, commits, offered)
         self._open(step.requested)
         receipt = Receipt(outcome, ctx.event, instance.name, phase, instance.phase, instance.version, reason)
         commit = step.commit(version, instance.checkpoint if step.changed else None, finished=finished)
@@ -161,12 +155,36 @@ class Dispatcher:
             if instance.snapshot.generation != generation:
                 generation, place = instance.snapshot.generation, 0
 
-    def _raise_error_event(self, instance: Instance, event: str, reason: str, now: int, commits: list[Commit]) -> None:
+    def _fail(
+        self,
+        instance: Instance,
+        ctx: EventContext,
+        identity: str,
+        now: int,
+        error: Exception,
+        finished: list[tuple[str, int, str]],
+        commits: list[Commit],
+        offered: int | None = None,
+    ) -> Receipt:
+        """Record the evidence of an event that changed nothing, and raise the machine's error event in its place."""
+        version, phase = instance.version, instance.phase
+        reason = f"{type(error).__name__}: {error}"
+        step = _Step(self, instance, now)
+        step.record(
+            ctx, identity, Outcome.FAILED, phase, reason=reason, error="".join(traceback.format_exception(error))
+        )
+        if offered is not None:
+            step.drop_deferred(offered)
+            instance.checkpoint = _encode(instance.snapshot)
+            instance.version += 1
+        commits.append(step.commit(version, instance.checkpoint if step.changed else None, finished=finished))
         definition = instance.machine.definition
-        if event == definition.error_event:
-            return
-        ctx = EventContext(definition.error_event, instance.name, now, definition.make_error(reason, event))
-        self._step(instance, ctx, "", now, commits)
+        if ctx.event != definition.error_event:
+            error_ctx = EventContext(
+                definition.error_event, instance.name, now, definition.make_error(reason, ctx.event)
+            )
+            self._step(instance, error_ctx, "", now, commits)
+        return Receipt(Outcome.FAILED, ctx.event, instance.name, phase, phase, version, reason)
 
     def _identity(self, instance: Instance, ctx: EventContext) -> str:
         if ctx.id is not None:
@@ -182,7 +200,7 @@ class Dispatcher:
 
     def _open(self, requested: list[Intent]) -> None:
         for intent in requested:
-            self.open_attempts[intent.intent_id] = intent.claim.attempt
+            self.open_attempts[intent.intent_id] = intent.attempt
 
     def _finish(self, ctx: EventContext) -> list[tuple[str, int, str]]:
         """What the store must close: the attempt that this event answers, if it is the one that is open."""
@@ -312,9 +330,8 @@ class _Step:
         intent_id = self._intent_id(effect)
         request = _encode({name: getattr(data, name) for name in definition.request.__struct_fields__})
         window = 0 if definition.window is None else getattr(self._instance.machine.config, definition.window)
-        claim = Claim(1, self._now, self._now + window)
-        number = self._numbers.pop(effect)
-        intent = Intent(intent_id, self._instance.name, effect, number, request, self._now, claim)
+        number, now = self._numbers.pop(effect), self._now
+        intent = Intent(intent_id, self._instance.name, effect, number, request, now, 1, now, now + window)
         intent.decode(definition.request)
         self.requested.append(intent)
         return intent_id

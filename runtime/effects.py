@@ -8,12 +8,14 @@ import msgspec
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """The durable right to carry out one attempt of an effect.
+    """The durable right to carry out one attempt of the effect that `intent_id` names, for `instance`.
 
     `claimed_at` is the timestamp that goes on the wire, however late the bytes leave; after `deadline` the world
     refuses them. Both in milliseconds since the epoch (UTC). `attempt` counts from 1.
     """
 
+    intent_id: str
+    instance: str
     attempt: int
     claimed_at: int
     deadline: int
@@ -33,6 +35,7 @@ class Intent(msgspec.Struct, frozen=True):
     """An effect that was asked for: the row of the outbox.
 
     `intent_id` is what the world knows it by, the same for every attempt. `request` is the JSON of the typed request.
+    `attempt`, `claimed_at` and `deadline` are those of the latest claim.
     """
 
     intent_id: str
@@ -41,7 +44,14 @@ class Intent(msgspec.Struct, frozen=True):
     number: int
     request: bytes
     created_at: int
-    claim: Claim
+    attempt: int
+    claimed_at: int
+    deadline: int
+
+    @property
+    def claim(self) -> Claim:
+        """The latest claim."""
+        return Claim(self.intent_id, self.instance, self.attempt, self.claimed_at, self.deadline)
 
     def decode(self, request_type: type[Any]) -> Any:
         """The typed request. Raises msgspec.ValidationError when the bytes are not one."""

@@ -7,6 +7,7 @@ An entry moves amounts between accounts and sums to zero in every currency by it
     trading               the other side of every conversion of one currency into another
     fees                  what the exchange has taken, in the currency in which it was taken
     equity                the other side of deposits
+    dust:<instance>       what an instance could not sell and set aside
 
 Instants are milliseconds since the epoch, UTC.
 """
@@ -27,6 +28,7 @@ EQUITY = "equity"
 TRADE = "trade"
 DEPOSIT = "deposit"
 CLOSE = "close"
+DUST = "dust"
 
 ZERO = Decimal(0)
 
@@ -122,6 +124,11 @@ def position_account(instance: str) -> str:
     return f"position:{instance}"
 
 
+def dust_account(instance: str) -> str:
+    """The name of the account that holds what `instance` could not sell."""
+    return f"{DUST}:{instance}"
+
+
 def check_amount(value: Decimal, what: str, factors: int = 1) -> None:
     """Raise ValueError, beginning with `what`, unless `value` is a Decimal that can be booked without rounding.
 
@@ -198,6 +205,15 @@ def close_entry(instance: str, at: int, round_trip: str, reason: str) -> Journal
         raise ValueError(f"{instance}: a round trip needs an id to be closed")
     details = {"round_trip": round_trip, "reason": reason}
     return JournalEntry(f"{CLOSE}:{instance}:{round_trip}", instance, at, CLOSE, (), details)
+
+
+def dust_entry(instance: str, at: int, round_trip: str, currency: str, amount: Decimal) -> JournalEntry:
+    """The entry that moves `amount` of `currency` from the position to the dust of `instance`."""
+    postings = (
+        Posting(position_account(instance), currency, amount.copy_negate()),
+        Posting(dust_account(instance), currency, amount),
+    )
+    return JournalEntry(f"{DUST}:{instance}:{round_trip}", instance, at, DUST, postings, {"round_trip": round_trip})
 
 
 def check_entry(entry: JournalEntry) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 
@@ -49,17 +50,23 @@ class MemoryStore:
 
     def commit(self, commits: Sequence[Commit]) -> None:
         tables = self._open()
-        staged = _Tables(**{name: getattr(tables, name).copy() for name in _Tables.__struct_fields__})
-        for commit in commits:
-            _write(staged, commit)
-        self._tables = staged
+        rows, undo = len(tables.rows), _Undo()
+        try:
+            for commit in commits:
+                _write(tables, commit, undo)
+        except StoreError:
+            del tables.rows[rows:]
+            undo.roll_back()
+            raise
 
-    def claim(self, intent_id: str, claim: Claim) -> None:
+    def claim(self, claim: Claim) -> None:
         tables = self._open()
-        intent = tables.intents.get(intent_id)
-        if intent is None or intent_id in tables.finished or intent.claim.attempt != claim.attempt - 1:
-            raise StoreConflictError(f"intent {intent_id} is finished, or not at attempt {claim.attempt - 1}")
-        tables.intents[intent_id] = msgspec.structs.replace(intent, claim=claim)
+        intent = tables.intents.get(claim.intent_id)
+        if intent is None or claim.intent_id in tables.finished or intent.attempt != claim.attempt - 1:
+            raise StoreConflictError(f"intent {claim.intent_id} is finished, or not at attempt {claim.attempt - 1}")
+        tables.intents[claim.intent_id] = msgspec.structs.replace(
+            intent, attempt=claim.attempt, claimed_at=claim.claimed_at, deadline=claim.deadline
+        )
 
     def intent(self, intent_id: str) -> Intent | None:
         return self._open().intents.get(intent_id)
@@ -84,13 +91,36 @@ class MemoryStore:
         return self._tables
 
 
-def _write(tables: _Tables, commit: Commit) -> None:
+class _Undo:
+    """What the tables held before each change, newest last."""
+
+    def __init__(self) -> None:
+        self._before: list[tuple[dict[Any, Any], Any, Any]] = []
+
+    def put(self, table: dict[Any, Any], key: Any, value: Any) -> None:
+        """Set a row, or delete it where `value` is None."""
+        self._before.append((table, key, table.get(key)))
+        _set(table, key, value)
+
+    def roll_back(self) -> None:
+        for table, key, value in reversed(self._before):
+            _set(table, key, value)
+
+
+def _set(table: dict[Any, Any], key: Any, value: Any) -> None:
+    if value is None:
+        table.pop(key, None)
+    else:
+        table[key] = value
+
+
+def _write(tables: _Tables, commit: Commit, undo: _Undo) -> None:
     stored = tables.instances.get(commit.instance)
     found = stored.version if stored else 0
     if found != commit.expected_version:
         raise StoreConflictError(f"{commit.instance} is at version {found}, not {commit.expected_version}")
     if commit.snapshot is not None:
-        tables.instances[commit.instance] = StoredInstance(
+        row = StoredInstance(
             commit.instance,
             commit.machine,
             commit.digest,
@@ -99,26 +129,25 @@ def _write(tables: _Tables, commit: Commit) -> None:
             commit.at,
             commit.snapshot,
         )
+        undo.put(tables.instances, commit.instance, row)
     tables.rows.extend(commit.audit)
     for identity, receipt in commit.identities:
-        tables.identities[commit.instance, identity] = (commit.at, receipt)
+        undo.put(tables.identities, (commit.instance, identity), (commit.at, receipt))
     for intent in commit.requested:
         if intent.intent_id in tables.intents:
             raise StoreIntegrityError(f"intent {intent.intent_id} is there already")
-        tables.intents[intent.intent_id] = intent
+        undo.put(tables.intents, intent.intent_id, intent)
     for intent_id, attempt, outcome in commit.finished:
-        if intent_id in tables.finished or tables.intents[intent_id].claim.attempt != attempt:
+        if intent_id in tables.finished or tables.intents[intent_id].attempt != attempt:
             raise StoreConflictError(f"intent {intent_id} is finished, or no longer at attempt {attempt}")
-        tables.finished[intent_id] = outcome
+        undo.put(tables.finished, intent_id, outcome)
     if commit.portfolio:
         for entry in commit.portfolio.entries:
             if entry.entry_id in tables.entries:
                 raise StoreIntegrityError(f"journal entry {entry.entry_id} is there already")
-            tables.entries[entry.entry_id] = entry
+            undo.put(tables.entries, entry.entry_id, entry)
             for posting in entry.postings:
                 key = (posting.account, posting.currency)
-                tables.balances[key] = EXACT.add(tables.balances.get(key, ZERO), posting.amount)
+                undo.put(tables.balances, key, EXACT.add(tables.balances.get(key, ZERO), posting.amount))
         for reservation in commit.portfolio.reservations:
-            tables.reservations.pop(reservation.instance, None)
-            if reservation:
-                tables.reservations[reservation.instance] = reservation
+            undo.put(tables.reservations, reservation.instance, reservation if reservation else None)

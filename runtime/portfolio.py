@@ -34,6 +34,7 @@ from runtime.ledger import (
     check_entry,
     close_entry,
     deposit_entry,
+    dust_entry,
     position_account,
     trade_entry,
 )
@@ -383,6 +384,13 @@ class PortfolioTransaction(PortfolioView):
             ValueError: the round trip has no id.
         """
         return self._stage(close_entry(self.instance, self.at, round_trip, reason))
+
+    def set_dust_aside(self, round_trip: str, currency: str) -> Decimal:
+        """Move what is left of the position to the instance's dust account. Returns how much, in `currency`."""
+        remainder = self.position(self.instance, currency)
+        if remainder:
+            self._stage(dust_entry(self.instance, self.at, round_trip, currency, remainder))
+        return remainder
 
     def reserve(self, currency: str, cash: Decimal, slots: int = 1) -> None:
         """Hold aside `cash` of `currency` and `slots`, in place of what this instance held before.

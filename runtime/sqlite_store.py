@@ -194,7 +194,7 @@ class SqliteStore:
                     )
                 ),
                 open_intents=tuple(
-                    _intent(row)
+                    Intent(*row)
                     for row in self._db.execute(
                         f"{_SELECT_INTENT} WHERE outcome IS NULL ORDER BY created_at, intent_id"
                     )
@@ -233,7 +233,7 @@ class SqliteStore:
             )
             self._db.executemany(
                 "INSERT INTO outbox VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",
-                [_intent_values(intent) for commit in commits for intent in commit.requested],
+                [msgspec.structs.astuple(intent) for commit in commits for intent in commit.requested],
             )
             for commit in commits:
                 for intent_id, attempt, outcome in commit.finished:
@@ -317,22 +317,22 @@ class SqliteStore:
             else:
                 self._db.execute("DELETE FROM reservations WHERE instance = ?", (reservation.instance,))
 
-    def claim(self, intent_id: str, claim: Claim) -> None:
+    def claim(self, claim: Claim) -> None:
         with self._explained("claim"), self._transaction():
             written = self._db.execute(
                 "UPDATE outbox SET attempt = ?, claimed_at = ?, deadline = ? "
                 "WHERE intent_id = ? AND attempt = ? AND outcome IS NULL",
-                (claim.attempt, claim.claimed_at, claim.deadline, intent_id, claim.attempt - 1),
+                (claim.attempt, claim.claimed_at, claim.deadline, claim.intent_id, claim.attempt - 1),
             )
             if written.rowcount != 1:
                 raise StoreConflictError(
-                    f"{self.path}: intent {intent_id} is finished, or not at attempt {claim.attempt - 1}"
+                    f"{self.path}: intent {claim.intent_id} is finished, or not at attempt {claim.attempt - 1}"
                 )
 
     def intent(self, intent_id: str) -> Intent | None:
         with self._explained("read"):
             row = self._db.execute(f"{_SELECT_INTENT} WHERE intent_id = ?", (intent_id,)).fetchone()
-            return None if row is None else _intent(row)
+            return None if row is None else Intent(*row)
 
     def journal(self, instance: str | None = None) -> Iterator[JournalEntry]:
         """The ledger's entries in the order in which they were booked, of one instance or of all."""
@@ -406,22 +406,3 @@ def _audit_row(row: tuple[Any, ...]) -> AuditRow:
     values[5] = Outcome(values[5])
     values[9], values[10] = tuple(values[9].split()), tuple(values[10].split())
     return AuditRow(*values)
-
-
-def _intent_values(intent: Intent) -> tuple[Any, ...]:
-    claim = intent.claim
-    return (
-        intent.intent_id,
-        intent.instance,
-        intent.effect,
-        intent.number,
-        intent.request,
-        intent.created_at,
-        claim.attempt,
-        claim.claimed_at,
-        claim.deadline,
-    )
-
-
-def _intent(row: tuple[Any, ...]) -> Intent:
-    return Intent(*row[:6], Claim(*row[6:]))

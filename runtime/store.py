@@ -109,7 +109,7 @@ class Store(Protocol):
         """
         ...
 
-    def claim(self, intent_id: str, claim: Claim) -> None:
+    def claim(self, claim: Claim) -> None:
         """Record a further attempt of an open intent.
 
         Raises:

@@ -1,0 +1,99 @@
+"""From what is stored back to instances in memory. Whatever cannot be understood is set aside, never guessed at."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from runtime.definition import MachineDefinition, Migration, OnRestore
+from runtime.dispatch import Instance
+from runtime.machine import Machine, Snapshot
+from runtime.store import StoredInstance
+
+
+class Quarantined(msgspec.Struct, frozen=True):
+    """An instance that does not start: why, and the way out. Its row in the database is left as it is."""
+
+    instance: str
+    reason: str
+    way_out: str
+
+
+def restore(machine: Machine, stored: StoredInstance, now: int) -> Instance | Quarantined:
+    """The instance as the last commit left it, its timer treated as its phase's `on_restore` says.
+
+    `now` in milliseconds since the epoch.
+    """
+    definition = machine.definition
+    if stored.machine != definition.name:
+        return _quarantine(stored, f"it belongs to the machine '{stored.machine}', not to '{definition.name}'")
+    snapshot: Snapshot[Any] | Quarantined
+    if stored.digest == definition.digest:
+        snapshot = _decode(machine, stored, stored.snapshot)
+    else:
+        snapshot = _migrate(machine, stored)
+    if isinstance(snapshot, Quarantined):
+        return snapshot
+    if snapshot.phase not in definition.phases:
+        return _quarantine(stored, f"its phase {snapshot.phase} is not in {definition.source}")
+    for event in snapshot.deferred:
+        if event.event not in definition.events:
+            return _quarantine(stored, f"its waiting event {event.event} is not in {definition.source}")
+    _restart_timer(machine, snapshot, now)
+    return Instance(stored.instance, machine, snapshot, stored.version)
+
+
+def _decode(machine: Machine, stored: StoredInstance, raw: bytes) -> Snapshot[Any] | Quarantined:
+    try:
+        snapshot: Snapshot[Any] = msgspec.json.decode(raw, type=machine.snapshot_type)
+    except msgspec.MsgspecError as error:
+        return _quarantine(stored, f"its snapshot cannot be read: {error}")
+    return snapshot
+
+
+def _migrate(machine: Machine, stored: StoredInstance) -> Snapshot[Any] | Quarantined:
+    definition = machine.definition
+    migration = _migration_from(definition, stored.digest)
+    if migration is None:
+        return Quarantined(
+            stored.instance,
+            f"it was written under another version of {definition.source} (digest {stored.digest[:12]}, now "
+            f"{definition.digest[:12]}), and nothing says how to carry it over",
+            f"Add to {definition.source}:  migrations: [{{from: {stored.digest[:12]}, phases: {{}}}}]  (name what was "
+            "renamed; as it stands it carries over unchanged), run `make generate` and start again. "
+            f"Or run the version that wrote it until {stored.instance} holds nothing.",
+        )
+    try:
+        raw = msgspec.json.decode(stored.snapshot)
+        raw["phase"] = migration.phases.get(raw["phase"], raw["phase"])
+        raw["history"] = {group: migration.phases.get(phase, phase) for group, phase in raw["history"].items()}
+        data = {migration.rename_data.get(name, name): value for name, value in raw["data"].items()}
+        raw["data"] = {name: value for name, value in data.items() if name not in migration.drop_data}
+        unknown = sorted(set(raw["data"]) - set(definition.data.__struct_fields__))
+    except (msgspec.MsgspecError, KeyError, AttributeError, TypeError) as error:
+        return _quarantine(stored, f"its snapshot cannot be carried over: {error!r}")
+    if unknown:
+        return _quarantine(stored, f"its data {', '.join(unknown)} are not in {definition.source}; drop or rename them")
+    return _decode(machine, stored, msgspec.json.encode(raw))
+
+
+def _migration_from(definition: MachineDefinition, digest: str) -> Migration | None:
+    return next((m for m in definition.migrations if digest.startswith(m.from_digest)), None)
+
+
+def _restart_timer(machine: Machine, snapshot: Snapshot[Any], now: int) -> None:
+    timeout = machine.definition.phases[snapshot.phase].timeout
+    if timeout is None or timeout.on_restore is OnRestore.DROP:
+        snapshot.timer = None
+    elif timeout.on_restore is OnRestore.RESTART or (snapshot.timer and snapshot.timer.event != timeout.raises):
+        snapshot.timer = machine.timer_for(timeout, snapshot, now)
+
+
+def _quarantine(stored: StoredInstance, reason: str) -> Quarantined:
+    return Quarantined(
+        stored.instance,
+        reason,
+        "Its last snapshot and its history are in the database, untouched: `phasewright audit "
+        f"{stored.instance}` shows them. Restore a backup, or settle its orders on the exchange by hand.",
+    )

@@ -1,0 +1,356 @@
+"""The one way of an event: inbox, dispatch, one commit for the group, then its effects; their outcomes are events.
+
+All instances of a worker share one account, one store and one thread of control. Commits are written in a thread of
+their own, so the event loop never waits for the disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from decimal import Decimal
+from typing import Any, TypeVar
+
+import msgspec
+
+from runtime.clock import Clock, VirtualClock
+from runtime.dispatch import Dispatcher, Instance
+from runtime.effects import Claim, Intent
+from runtime.errors import DispatchError, StoreError, StoreIntegrityError
+from runtime.events import EventContext, Receipt
+from runtime.idempotency import SeenEvents
+from runtime.machine import Machine
+from runtime.outbox import Outbox
+from runtime.portfolio import Portfolio
+from runtime.restore import Quarantined, restore
+from runtime.store import Commit, Store
+
+ResultT = TypeVar("ResultT")
+Delivery = tuple[EventContext, "asyncio.Future[Receipt]"]
+
+
+class Restart(msgspec.Struct, frozen=True):
+    """What a start found. `last_commit_at` is in milliseconds since the epoch, None when the store was empty."""
+
+    restored: tuple[str, ...]
+    quarantined: tuple[Quarantined, ...]
+    open_intents: int
+    last_commit_at: int | None
+
+
+class Worker:
+    """Runs every instance of one machine on one account.
+
+    Args:
+        effects: implements the machine's effect protocol.
+        slots: how many instances may hold a position or an order at once.
+        identity_expiry: milliseconds for which a repeated event is recognised.
+    """
+
+    def __init__(
+        self,
+        machine: Machine,
+        store: Store,
+        clock: Clock,
+        effects: object,
+        *,
+        slots: int = 1,
+        identity_expiry: int = 300_000,
+    ) -> None:
+        self.machine = machine
+        self.clock = clock
+        self.instances: dict[str, Instance] = {}
+        self.quarantined: dict[str, Quarantined] = {}
+        self.portfolio = Portfolio(slots)
+        self._store = store
+        self._seen = SeenEvents(identity_expiry)
+        self._open_attempts: dict[str, int] = {}
+        self._dispatcher = Dispatcher(self.portfolio, self._seen, self._open_attempts, store.namespace)
+        self._outbox = Outbox(machine, effects, clock, self._claim, self.post, self._stop_for)
+        self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
+        self._inbox: list[Delivery] = []
+        self._timers: list[tuple[int, str, int]] = []
+        self._turn = asyncio.Lock()
+        self._wake = asyncio.Event()
+        self._failure: StoreError | None = None
+        self._pruned_at = 0
+
+    # -- starting and stopping -------------------------------------------------------------------------------------
+
+    async def start(self, *, now: int | None = None) -> Restart:
+        """Load everything, set aside what cannot be understood, and go on with the effects that were under way.
+
+        `now` (milliseconds) is by default the clock's.
+
+        Raises:
+            StoreError: the database cannot be read.
+            LedgerMismatch: the books in it do not add up.
+        """
+        state = await self._in_writer(self._store.load)
+        now = self.clock.now() if now is None else now
+        self.portfolio = Portfolio.load(self.portfolio.slots, state.entries, state.reservations, state.balances)
+        self._dispatcher.portfolio = self.portfolio
+        for instance, identity, at, receipt in state.identities:
+            if now - at < 2 * self._seen.expiry:
+                self._seen.record(instance, identity, receipt, at)
+        for stored in state.instances:
+            found = restore(self.machine, stored, now)
+            if isinstance(found, Quarantined):
+                self.quarantined[stored.instance] = found
+            else:
+                self.instances[stored.instance] = found
+                self._set_timer(found)
+        mine = [intent for intent in state.open_intents if intent.instance in self.instances]
+        for intent in mine:
+            self._open_attempts[intent.intent_id] = intent.attempt
+            self._outbox.start(intent, recovering=True)
+        return Restart(tuple(self.instances), tuple(self.quarantined.values()), len(mine), state.last_commit_at)
+
+    async def stop(self) -> None:
+        """Commit what is in the inbox, abandon running effects (the outbox keeps them) and close the store."""
+        with suppress(StoreError):
+            await self.pump()
+        await self._outbox.stop()
+        await self._in_writer(self._store.close)
+        self._writer.shutdown()
+
+    async def create(self, name: str) -> Instance:
+        """A new instance in the machine's initial phase, durable when this returns.
+
+        Raises:
+            DispatchError: there is one of this name.
+        """
+        if name in self.instances or name in self.quarantined:
+            raise DispatchError(f"{name} exists already; an instance is created once and then restored")
+        now = self.clock.now()
+        instance = Instance(name, self.machine, self.machine.new_snapshot(now), 0)
+        commit = self._dispatcher.create(instance, now)
+        await self._write([commit])
+        self.instances[name] = instance
+        self._release([commit])
+        return instance
+
+    async def deposit(self, reference: str, currency: str, amount: Decimal) -> bool:
+        """Bring `amount` of `currency` into the account's cash. False when `reference` was deposited before."""
+        now = self.clock.now()
+        with self.portfolio.begin("", now) as transaction:
+            new = transaction.deposit(reference, currency, amount)
+        if new:
+            definition = self.machine.definition
+            commit = Commit("", definition.name, definition.digest, now, 0, 0, "", None, [], [], [], [], None)
+            commit.portfolio = transaction.change
+            await self._write([commit])
+        return new
+
+    # -- events ----------------------------------------------------------------------------------------------------
+
+    def post(self, ctx: EventContext) -> asyncio.Future[Receipt]:
+        """Put an event into the inbox; the future has its receipt once it is committed.
+
+        Raises:
+            DispatchError: there is no such instance or event, or the payload is not of the event's type.
+        """
+        if ctx.instance in self.quarantined:
+            found = self.quarantined[ctx.instance]
+            raise DispatchError(f"{ctx.instance} is in quarantine: {found.reason}. {found.way_out}")
+        if ctx.instance not in self.instances:
+            raise DispatchError(f"there is no instance {ctx.instance!r}; create it first")
+        event = self.machine.definition.events.get(ctx.event)
+        if event is None or type(ctx.payload) is not event.payload:
+            wanted = (
+                f"an event of machine '{self.machine.definition.name}'" if event is None else event.payload.__name__
+            )
+            raise DispatchError(f"{ctx.instance}: {ctx.event} with {ctx.payload!r} is not {wanted}")
+        future: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
+        self._inbox.append((ctx, future))
+        self._wake.set()
+        return future
+
+    async def process(self, ctx: EventContext) -> Receipt:
+        """Handle one event and return its receipt once it is committed. Raises as `post` and `pump`."""
+        future = self.post(ctx)
+        while not future.done():
+            await self.pump()
+        return future.result()
+
+    async def pump(self) -> bool:
+        """Handle what is in the inbox as one group with one commit. False when there was nothing.
+
+        Raises:
+            StoreError: the group could not be written. Nothing of it happened; the worker must be stopped.
+        """
+        async with self._turn:
+            if self._failure is not None:
+                raise self._failure
+            group, self._inbox = self._inbox, []
+            # By instance, so that a restarted run decides contests for slots and cash as an uninterrupted one does.
+            group.sort(key=lambda delivery: delivery[0].instance)
+            if group:
+                await self._handle(group)
+            return bool(group)
+
+    async def settle(self) -> None:
+        """Handle events until nothing can happen before virtual time moves on.
+
+        Raises:
+            StoreError: as `pump`.
+            TypeError: the clock is not virtual.
+        """
+        if not isinstance(self.clock, VirtualClock):
+            raise TypeError("only virtual time stands still; with a real clock use `run`")
+        while True:
+            while self._outbox.running > self.clock.sleeping:  # noqa: ASYNC110 - each turn lets the effects go on
+                await asyncio.sleep(0)
+            if not await self.pump():
+                return
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Handle events and fire timers as they come, until `stopping` is set. Raises as `pump`."""
+        stop = asyncio.create_task(stopping.wait())
+        try:
+            while not stopping.is_set():
+                self.fire_timers()
+                if await self.pump():
+                    continue
+                self._wake.clear()
+                waits: set[asyncio.Task[Any]] = {stop, asyncio.create_task(self._wake.wait())}
+                if (due_at := self.next_timer_at()) is not None:
+                    waits.add(asyncio.create_task(self.clock.sleep_until(due_at)))
+                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+                for task in waits - {stop}:
+                    task.cancel()
+        finally:
+            stop.cancel()
+
+    def next_timer_at(self) -> int | None:
+        """When the next timer is due (milliseconds), or None."""
+        while self._timers and not self._is_current(*self._timers[0]):
+            heapq.heappop(self._timers)
+        return self._timers[0][0] if self._timers else None
+
+    def fire_timers(self) -> int:
+        """Post the event of every timer that is due. Returns how many."""
+        fired = 0
+        now = self.clock.now()
+        while (due_at := self.next_timer_at()) is not None and due_at <= now:
+            _, name, generation = heapq.heappop(self._timers)
+            timer = self.instances[name].snapshot.timer
+            assert timer is not None
+            payload = self.machine.definition.events[timer.event].payload()
+            self.post(EventContext(timer.event, name, due_at, payload, generation=generation))
+            fired += 1
+        return fired
+
+    async def intent(self, intent_id: str) -> Intent | None:
+        """An intent with its latest claim, from the store."""
+        return await self._in_writer(lambda: self._store.intent(intent_id))
+
+    # -- the commit ------------------------------------------------------------------------------------------------
+
+    async def _handle(self, group: Sequence[Delivery]) -> None:
+        now = self.clock.now()
+        before = _Before(self)
+        commits: list[Commit] = []
+        receipts: list[Receipt] = []
+        for ctx, _ in group:
+            instance = self.instances[ctx.instance]
+            before.keep(instance)
+            receipt, made = self._dispatcher.process(instance, ctx, now)
+            receipts.append(receipt)
+            commits += made
+        try:
+            await self._write(commits)
+        except StoreIntegrityError as error:
+            before.restore(commits)
+            await self._handle_one_by_one(group, error)
+            return
+        except StoreError as error:
+            before.restore(commits)
+            self._failure = error
+            for _, future in group:
+                if not future.cancelled():
+                    future.set_exception(error)
+                    future.exception()  # whoever posted and did not wait needs no warning: `pump` raises
+            raise
+        self._release(commits)
+        for (_, future), receipt in zip(group, receipts, strict=True):
+            if not future.cancelled():
+                future.set_result(receipt)
+
+    async def _handle_one_by_one(self, group: Sequence[Delivery], error: StoreIntegrityError) -> None:
+        """One of the group contradicts the store. Alone, that one becomes its instance's error event."""
+        if len(group) > 1:
+            for delivery in group:
+                await self._handle([delivery])
+            return
+        ctx, future = group[0]
+        receipt, commits = self._dispatcher.refuse(self.instances[ctx.instance], ctx, self.clock.now(), error)
+        await self._write(commits)
+        self._release(commits)
+        if not future.cancelled():
+            future.set_result(receipt)
+
+    async def _write(self, commits: list[Commit]) -> None:
+        if commits:
+            await self._in_writer(lambda: self._store.commit(commits))
+            await self._prune(commits[-1].at)
+
+    def _release(self, commits: list[Commit]) -> None:
+        """What the outside may see, now that it is durable."""
+        for commit in commits:
+            for intent in commit.requested:
+                self._outbox.start(intent)
+            if commit.snapshot is not None:
+                self._set_timer(self.instances[commit.instance])
+
+    async def _prune(self, now: int) -> None:
+        if now - self._pruned_at > self._seen.expiry:
+            self._pruned_at = now
+            await self._in_writer(lambda: self._store.forget_identities(now - 2 * self._seen.expiry))
+
+    async def _claim(self, claim: Claim) -> None:
+        await self._in_writer(lambda: self._store.claim(claim))
+        self._open_attempts[claim.intent_id] = claim.attempt
+
+    def _stop_for(self, error: StoreError) -> None:
+        self._failure = error
+        self._wake.set()
+
+    def _set_timer(self, instance: Instance) -> None:
+        timer = instance.snapshot.timer
+        if timer is not None:
+            heapq.heappush(self._timers, (timer.due_at, instance.name, timer.generation))
+
+    def _is_current(self, due_at: int, name: str, generation: int) -> bool:
+        timer = self.instances[name].snapshot.timer
+        return timer is not None and timer.generation == generation and timer.due_at == due_at
+
+    async def _in_writer(self, call: Callable[[], ResultT]) -> ResultT:
+        return await asyncio.get_running_loop().run_in_executor(self._writer, call)
+
+
+class _Before:
+    """What a group of events found in memory, to go back to when it cannot be written."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._open_attempts = dict(worker._open_attempts)
+        self._instances: dict[str, tuple[bytes, int]] = {}
+
+    def keep(self, instance: Instance) -> None:
+        self._instances.setdefault(instance.name, (instance.checkpoint, instance.version))
+
+    def restore(self, commits: Sequence[Commit]) -> None:
+        worker = self._worker
+        for commit in reversed(commits):
+            if commit.portfolio:
+                worker.portfolio.undo(commit.portfolio)
+            for identity, _ in commit.identities:
+                worker._seen.forget(commit.instance, identity)
+        for name, (checkpoint, version) in self._instances.items():
+            worker.instances[name].restore(checkpoint, version)
+        worker._open_attempts.clear()
+        worker._open_attempts.update(self._open_attempts)
