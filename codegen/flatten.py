@@ -1,0 +1,64 @@
+"""From shared rows to one cell per phase and event: the phase's own row, else the innermost group's that has one, else
+the event's `otherwise`."""
+
+from __future__ import annotations
+
+from codegen.model import Branch, Cell, CellSpec, Machine, Origin, Spec
+
+
+def flatten(spec: Spec) -> Machine:
+    """The machine that the spec describes. A cell that nothing decides is left out, and so is whatever names a phase,
+    event or group that is not declared; lint reports both."""
+    around = groups_around(spec)
+    cells: dict[str, dict[str, Cell]] = {}
+    for name, phase in spec.phases.items():
+        decided = {event: (cell, Origin("phase", name)) for event, cell in phase.on.items() if event in spec.events}
+        for group in around[name]:
+            for event, cell in spec.groups[group].on.items():
+                if event in spec.events:
+                    decided.setdefault(event, (cell, Origin("group", group)))
+        for event, declared in spec.events.items():
+            if declared.otherwise is not None:
+                decided.setdefault(event, (declared.otherwise, Origin("event", event)))
+        cells[name] = {
+            event: _cell(name, event, cell, origin, spec.events[event].otherwise)
+            for event, (cell, origin) in decided.items()
+        }
+    return Machine(spec=spec, cells=cells, phase_groups=around)
+
+
+def groups_around(spec: Spec) -> dict[str, tuple[str, ...]]:
+    """The groups around each phase, innermost first. Of two groups that claim the same phase or group the first in the
+    file counts, and a cycle ends where it would close."""
+    parent: dict[str, str] = {}
+    of_phase: dict[str, str] = {}
+    for name, group in spec.groups.items():
+        for inner in group.groups:
+            if inner in spec.groups:
+                parent.setdefault(inner, name)
+        for phase in group.phases:
+            of_phase.setdefault(phase, name)
+    chains: dict[str, tuple[str, ...]] = {}
+    for phase in spec.phases:
+        chain: dict[str, None] = {}
+        group_name = of_phase.get(phase)
+        while group_name is not None and group_name not in chain:
+            chain[group_name] = None
+            group_name = parent.get(group_name)
+        chains[phase] = tuple(chain)
+    return chains
+
+
+def _cell(phase: str, event: str, cell: CellSpec, origin: Origin, otherwise: CellSpec | None) -> Cell:
+    if cell.kind != "branches":
+        return Cell(cell.kind, origin, reason=cell.reason)
+    branches = list(cell.branches)
+    if cell.falls_back and otherwise is not None:
+        if otherwise.kind == "branches":
+            branches += otherwise.branches
+        elif otherwise.kind == "ignore":
+            branches.append(Branch(ignored=otherwise.reason))
+    numbered = (
+        branch.model_copy(update={"id": f"{phase}/{event}/{number}"}) for number, branch in enumerate(branches, start=1)
+    )
+    return Cell("branches", origin, branches=tuple(numbered))
