@@ -301,13 +301,19 @@ class PaperExchange:
             known = self._store.orders_of(request.client_order_id)
             if known:
                 self._settle(request, "final", order_seq=known[0].seq)
-            elif any(other.client_order_id == request.client_order_id and other.order for *_, other in self._arrivals):
+            elif self._is_under_way(request.client_order_id, at):
                 self._settle(request, "under_way", "an order with this client order id is still under way")
             else:
                 self._settle(request, "absent")
             return
         self._finish(order, OrderStatus.CANCELED, at)
         self._settle(request, "final", order_seq=order.seq)
+
+    def _is_under_way(self, client_order_id: str, at: int) -> bool:
+        return any(
+            other.kind is RequestKind.SUBMIT and other.client_order_id == client_order_id and other.sent_at <= at
+            for *_, other in self._arrivals
+        )
 
     # --- matching ---------------------------------------------------------------------------------------------
 

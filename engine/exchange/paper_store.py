@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from decimal import Decimal
+from os import SEEK_END
 from pathlib import Path
 from typing import Any, Literal
 
@@ -459,6 +460,7 @@ def _refuse_unreadable(path: Path) -> None:
     try:
         with path.open("rb") as file:
             header = file.read(100)
+            size = file.seek(0, SEEK_END)
     except OSError as error:
         raise PaperExchangeError(
             f"{path}: cannot be read ({error.strerror}). The paper exchange keeps its books there; "
@@ -477,6 +479,10 @@ def _refuse_unreadable(path: Path) -> None:
             f"{path}: written by a newer version of the paper exchange (format {version}, this one reads "
             f"{SCHEMA_VERSION}). It would be misread; use the newer version, or choose another file."
         )
+    # SQLite reads zeros where a page is cut. With a journal beside it the file may lawfully be short of pages.
+    page_size, pages = int.from_bytes(header[16:18]), int.from_bytes(header[28:32])
+    if not path.with_name(f"{path.name}-wal").exists() and size < page_size * pages:
+        raise _damaged(path)
 
 
 def _damaged(path: Path) -> PaperExchangeError:

@@ -95,10 +95,12 @@ def _first_reach_in(bar: Candle, side: Side, limit: Decimal, start: int) -> int 
     if sign * _price_in(bar, start) <= goal:
         return start
     for (begin, left), (end, right) in pairwise(_corners(bar)):
-        high, low = sign * Fraction(left), sign * Fraction(right)
-        if end <= start or low >= high:
+        here, there = sign * Fraction(left), sign * Fraction(right)
+        if start <= begin and here <= goal:
+            return begin
+        if end <= start or there >= here:
             continue
-        reached = max(begin, begin - (goal - high) * (end - begin) // (high - low))
+        reached = begin - (goal - here) * (end - begin) // (here - there)
         if start <= reached < end:
             return reached
     return None
