@@ -1,0 +1,67 @@
+"""Draws DOT with the renderer that the wheel `graphviz-pure` installs, so that no system package is needed."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import graphviz
+from graphviz.backend import dot_command
+
+from codegen.diagrams import style
+
+RENDERER = "graphviz-pure"
+
+
+class RendererError(Exception):
+    """The renderer is missing or refused a diagram. The message says what to do."""
+
+
+def renderer_path() -> Path:
+    """The renderer beside the running Python, else on PATH. Raises RendererError."""
+    beside = Path(sys.executable).parent
+    found = shutil.which(RENDERER, path=str(beside)) or shutil.which(RENDERER)
+    if found is None:
+        raise RendererError(
+            f"the diagram renderer `{RENDERER}` is neither in {beside} nor on PATH, so no diagram can be drawn; "
+            f"install the locked dependencies (`make install`) or `pip install {RENDERER}`"
+        )
+    return Path(found)
+
+
+def draw(source: str, output: str, *, placed: bool = False) -> bytes:
+    """DOT drawn as `svg` or `png`, or as `dot` with coordinates; `placed` DOT keeps the coordinates it has.
+    Raises RendererError."""
+    dot_command.DOT_BINARY = renderer_path()
+    engine, no_op = ("neato", 2) if placed else ("dot", None)
+    try:
+        drawn: bytes = graphviz.pipe(engine, output, source.encode(), neato_no_op=no_op, quiet=True)
+    except (OSError, subprocess.CalledProcessError, graphviz.ExecutableNotFound) as error:
+        said = getattr(error, "stderr", None)
+        detail = said.decode(errors="replace").strip() if said else str(error)
+        raise RendererError(f"`{RENDERER}` could not draw {source.split('{', 1)[0].strip()}: {detail}") from error
+    return drawn
+
+
+def tidy_svg(drawn: bytes, note: str, branches: Mapping[str, Sequence[str]]) -> str:
+    """The renderer's SVG without what depends on its version, and with fonts that browsers have. Each edge whose id is
+    in `branches` gets them as its attribute `data-branches`."""
+    text = drawn.decode()
+    text = re.sub(r"<!DOCTYPE.*?>\n", "", text, flags=re.DOTALL)
+    text = re.sub(r"<!--.*?-->\n?", "", text, flags=re.DOTALL)
+    text = text.replace("&#45;", "-")
+    text = re.sub(r'font-family="[^"]*"', f'font-family="{style.SVG_FONTS}"', text)
+    text = re.sub(r'<g id="([^"]+)" class="edge([^"]*)">', lambda edge: _with_branches(edge, branches), text)
+    declaration, rest = text.split("?>\n", 1)
+    return f"{declaration}?>\n<!-- {note.replace('--', '- -')} -->\n{rest}"
+
+
+def _with_branches(edge: re.Match[str], branches: Mapping[str, Sequence[str]]) -> str:
+    stands_for = branches.get(edge[1])
+    if stands_for is None:
+        return edge[0]
+    return f'<g id="{edge[1]}" class="edge{edge[2]}" data-branches="{" ".join(stands_for)}">'
