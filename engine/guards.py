@@ -1,0 +1,122 @@
+"""The trading machine's guards: questions about data, event and books, without side effects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+
+from engine.exchange.gateway import Market, OrderStatus, Side
+from engine.fills import average_price, trade_fill
+from engine.order_status import is_acknowledged
+from engine.sizing import SizingRules, can_sell, plan_entry
+from generated.trading import (
+    BuyOrderCanceled,
+    BuyOrderFilled,
+    BuyOrderPartial,
+    BuyOrderPlaced,
+    Config,
+    Fill,
+    OrderContext,
+    Payload,
+    Reconciled,
+    SellOrderCanceled,
+    SellOrderFilled,
+    SellOrderPartial,
+    SellOrderPlaced,
+    SignalDetected,
+    SlotAvailable,
+    StateData,
+)
+from runtime.context import Context
+
+Ctx = Context[Config]
+FillEvent = BuyOrderPartial | BuyOrderFilled | BuyOrderCanceled | SellOrderPartial | SellOrderFilled | SellOrderCanceled
+
+
+class TradingGuards:
+    """Guards of every symbol in `markets`."""
+
+    def __init__(self, markets: Mapping[str, Market], rules: SizingRules) -> None:
+        self._markets = markets
+        self._rules = rules
+
+    def slot_free(self, data: StateData, event: SlotAvailable, ctx: Ctx) -> bool:
+        return ctx.portfolio.slots_free > 0
+
+    def entry_allowed(self, data: StateData, event: SignalDetected, ctx: Ctx) -> bool:
+        market = self._markets[ctx.instance]
+        free = ctx.portfolio.free_cash(market.quote)
+        return plan_entry(market, self._rules, free, ctx.portfolio.slots_free, event.price) is not None
+
+    def entry_order_event(self, data: StateData, event: Payload, ctx: Ctx) -> bool:
+        return _is_about(data.entry_order, event)
+
+    def exit_order_event(self, data: StateData, event: Payload, ctx: Ctx) -> bool:
+        return _is_about(data.exit_order, event)
+
+    def entry_acknowledged(self, data: StateData, event: BuyOrderPlaced, ctx: Ctx) -> bool:
+        return _is_about(data.entry_order, event) and is_acknowledged(data.entry_order)
+
+    def exit_acknowledged(self, data: StateData, event: SellOrderPlaced, ctx: Ctx) -> bool:
+        return _is_about(data.exit_order, event) and is_acknowledged(data.exit_order)
+
+    def fills_all_booked(self, data: StateData, event: FillEvent, ctx: Ctx) -> bool:
+        return all(ctx.portfolio.is_booked(f"{ctx.instance}:{fill.trade_id}") for fill in event.fills)
+
+    def holding_nothing(self, data: StateData, event: Payload, ctx: Ctx) -> bool:
+        return self._held_after(data, event, ctx) <= 0
+
+    def holding_sellable(self, data: StateData, event: Payload, ctx: Ctx) -> bool:
+        return can_sell(self._markets[ctx.instance], self._held_after(data, event, ctx), _price(data, event))
+
+    def exit_progressing(self, data: StateData, event: SellOrderCanceled, ctx: Ctx) -> bool:
+        return event.filled_qty > 0
+
+    def exit_attempts_left(self, data: StateData, event: Payload, ctx: Ctx) -> bool:
+        return data.exit_attempts + 1 < ctx.config.max_exit_attempts
+
+    def entry_live(self, data: StateData, event: Reconciled, ctx: Ctx) -> bool:
+        return event.entry is not None and event.entry.status == OrderStatus.OPEN
+
+    def exit_live(self, data: StateData, event: Reconciled, ctx: Ctx) -> bool:
+        return event.exit is not None and event.exit.status == OrderStatus.OPEN
+
+    def _held_after(self, data: StateData, event: Payload, ctx: Ctx) -> Decimal:
+        """The position once the event's fills are booked, in base currency."""
+        market = self._markets[ctx.instance]
+        held = ctx.portfolio.position(ctx.instance, market.base)
+        for side, fills in event_fills(event):
+            for fill in fills:
+                if not ctx.portfolio.is_booked(trade_fill(market, side, "", "", fill).entry_id):
+                    held += fill.qty if side is Side.BUY else -fill.qty
+                    held -= fill.fee if fill.fee_currency == market.base else 0
+        return held
+
+
+def event_fills(event: Payload) -> Iterable[tuple[Side, list[Fill]]]:
+    """The fills that an event reports, by side."""
+    match event:
+        case BuyOrderPartial() | BuyOrderFilled() | BuyOrderCanceled():
+            yield Side.BUY, event.fills
+        case SellOrderPartial() | SellOrderFilled() | SellOrderCanceled():
+            yield Side.SELL, event.fills
+        case Reconciled():
+            if event.entry is not None:
+                yield Side.BUY, event.entry.fills
+            if event.exit is not None:
+                yield Side.SELL, event.exit.fills
+
+
+def _is_about(order: OrderContext | None, event: Payload) -> bool:
+    return order is not None and getattr(event, "client_order_id", None) == order.client_order_id
+
+
+def _price(data: StateData, event: Payload) -> Decimal:
+    """About what the position would sell for: the event's price, else that of the entry."""
+    price = getattr(event, "price", None)
+    if isinstance(price, Decimal):
+        return price
+    for side, fills in event_fills(event):
+        if side is Side.BUY and fills:
+            return average_price(fills)
+    return average_price(data.entry_order.fills) if data.entry_order else Decimal(0)

@@ -1,0 +1,312 @@
+"""The bot on a recorded market: bars in virtual time, a paper exchange with books of its own, every commit durable.
+
+Virtual time jumps from one instant to the next at which something happens: a bar closes, the exchange acts, a timer is
+due, an effect goes on. At each instant the exchange comes first, then timers, then bars. A killed run goes on at the
+instant of its last commit and repeats it; what was done there before is recognised by its identity, so the resumed run
+ends where an uninterrupted one ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from hashlib import blake2s
+from pathlib import Path
+
+import msgspec
+
+from engine.actions import TradingActions
+from engine.effects import TradingEffects, position_view
+from engine.exchange.faults import PROFILES
+from engine.exchange.gateway import Market, OrderState
+from engine.exchange.paper_exchange import PaperExchange, PaperSettings
+from engine.exchange.paper_gateway import PaperGateway
+from engine.exchange.price_path import PricePath
+from engine.guards import TradingGuards
+from engine.market_data.candles import Candle, Series
+from engine.order_events import event_for
+from engine.settings import Settings
+from engine.sizing import SizingRules
+from engine.strategy.drop_buy import DropBuy
+from engine.strategy.strategy import Strategy
+from generated.trading import (
+    DEFINITION,
+    Config,
+    ExitCheckDue,
+    Phase,
+    RecoverRequested,
+    SlotAvailable,
+    StateData,
+    WarmupCompleted,
+)
+from generated.trading.events import Payload
+from runtime.clock import VirtualClock
+from runtime.errors import ConfigError, StoreError
+from runtime.events import EventContext, Receipt
+from runtime.machine import Machine
+from runtime.memory_store import MemoryStore
+from runtime.sqlite_store import SqliteStore
+from runtime.store import Store
+from runtime.worker import Restart, Worker
+
+Bars = Sequence[tuple[str, Candle]]
+_PARTICIPATION = Decimal("0.25")
+"""The share of a bar's volume that our orders can have: thin bars fill an order in part only."""
+_TURN = 256
+"""Instants between two looks at progress and at a wish to stop."""
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """How far a run is. Instants in milliseconds since the epoch; bars over all symbols."""
+
+    now: int
+    bars_done: int
+    bars: int
+
+
+class RecordedRun:
+    """One bot, one paper exchange, one recorded market.
+
+    Args:
+        series: the bars by symbol; all symbols share one quote currency.
+        database: the bot's database, None to keep nothing.
+        exchange_database: the paper exchange's own books.
+
+    Raises:
+        ConfigError: the settings or the symbols do not fit.
+        StoreError, PaperExchangeError: a database cannot be used, or belongs to another run.
+    """
+
+    def __init__(
+        self,
+        series: Mapping[str, Series],
+        settings: Settings,
+        config: Config,
+        database: Path | None,
+        exchange_database: Path,
+    ) -> None:
+        self.series = series
+        self.markets = {symbol: paper_market(one, settings) for symbol, one in sorted(series.items())}
+        self.quote = _only_quote(self.markets)
+        self._bars = _by_close(series)
+        parameters = settings.strategy_parameters()
+        self._strategies: dict[str, Strategy] = {symbol: DropBuy(parameters) for symbol in self.markets}
+        rules = SizingRules(stop_pct=settings.stop_loss_pct)
+        machine = Machine(DEFINITION, TradingGuards(self.markets, rules), TradingActions(self.markets, rules), config)
+        self._store = _open_store(database, fingerprint(series, settings))
+        try:
+            start = self._store.last_event_at()
+            begins = min(one.candles[0].opened_at for one in series.values())
+            self.clock = VirtualClock(begins if start is None else start)
+            self.exchange = self._open_exchange(exchange_database, settings, resuming=start is not None)
+        except BaseException:
+            self._store.close()
+            raise
+        self.gateway = PaperGateway(self.exchange, self.clock)
+        effects = TradingEffects(self.gateway, self._strategies, lambda intent_id: self.worker.intent(intent_id))
+        self.worker = Worker(
+            machine,
+            self._store,
+            self.clock,
+            effects,
+            slots=settings.max_slots,
+            identity_expiry=settings.identity_expiry,
+        )
+        self._next = 0
+
+    def _open_exchange(self, path: Path, settings: Settings, *, resuming: bool) -> PaperExchange:
+        if resuming and not path.exists():
+            raise StoreError(
+                f"{path}: the paper exchange's books are missing, but the bot has traded on them. Put the file "
+                "back, or start anew with `phasewright run --fresh`."
+            )
+        if settings.faults not in PROFILES:
+            raise ConfigError(f"PAPER_FAULTS is {settings.faults!r}; choose one of {', '.join(PROFILES)}.")
+        return PaperExchange(
+            path,
+            PaperSettings(
+                markets=tuple(self.markets.values()),
+                balances={self.quote: settings.start_cash},
+                seed=settings.seed,
+                profile=PROFILES[settings.faults],
+                participation=_PARTICIPATION,
+                slice_ms=max(one.length for one in self.series.values()),
+            ),
+            {symbol: PricePath(one) for symbol, one in self.series.items()},
+        )
+
+    async def start(self) -> Restart:
+        """Load what is stored, tell the strategies what they have seen, and connect to the exchange."""
+        now = self.clock.now()
+        while self._next < len(self._bars) and self._bars[self._next][0] <= now:
+            self._observe(self._bars[self._next][1])
+            self._next += 1
+        self.exchange.subscribe(self._on_report)
+        restart = await self.worker.start()
+        balances = await self.gateway.balances()
+        if not self.worker.portfolio.balances():
+            await self.worker.deposit("opening balance", self.quote, balances[self.quote])
+        for symbol in self.markets:
+            if symbol not in self.worker.instances and symbol not in self.worker.quarantined:
+                await self.worker.create(symbol)
+        self.exchange.resume(now)
+        latest, closing = self._bars[self._next - 1] if self._next else (None, [])
+        await self._instant(now, closing if latest == now else [])
+        return restart
+
+    async def run(self, on_progress: Callable[[Progress], None] | None = None) -> None:
+        """Trade to the end of the data. Safe to cancel or to kill at any moment."""
+        if not self._bars:
+            return
+        end = self._bars[-1][0]
+        bars = sum(len(closing) for _, closing in self._bars)
+        done = sum(len(closing) for _, closing in self._bars[: self._next])
+        turn = 0
+        while (instant := self._next_instant()) is not None and instant <= end:
+            closing: Bars = []
+            if self._next < len(self._bars) and self._bars[self._next][0] == instant:
+                closing = self._bars[self._next][1]
+                self._next += 1
+                self._observe(closing)
+                done += len(closing)
+            await self._instant(instant, closing)
+            turn += 1
+            if turn % _TURN == 0:
+                if on_progress:
+                    on_progress(Progress(instant, done, bars))
+                await asyncio.sleep(0)
+        if on_progress:
+            on_progress(Progress(end, bars, bars))
+
+    async def recover(self, symbol: str, requested_by: str) -> tuple[Receipt, str]:
+        """Ask for a symbol in ERROR to be recovered, and follow it until the exchange has answered.
+
+        Returns the receipt of the request and the phase that the symbol is in afterwards.
+        """
+        request = RecoverRequested(requested_by=requested_by)
+        receipt = await self.worker.process(EventContext(request.event, symbol, self.clock.now(), request))
+        await self.worker.settle()
+        instance = self.worker.instances[symbol]
+        while instance.phase == Phase.RECOVERING and (instant := self._next_instant()) is not None:
+            await self._instant(instant, [])
+        return receipt, instance.phase
+
+    async def close(self) -> None:
+        """Let both databases go. What is committed stays."""
+        await self.worker.stop()
+        self.exchange.close()
+
+    def _next_instant(self) -> int | None:
+        bar = self._bars[self._next][0] if self._next < len(self._bars) else None
+        known = (bar, self.exchange.next_event_at(), self.worker.next_timer_at(), self.clock.next_wake())
+        return min((instant for instant in known if instant is not None), default=None)
+
+    async def _instant(self, instant: int, closing: Bars) -> None:
+        """Everything that happens at one instant, in its fixed order."""
+        self.clock.advance_to(instant)
+        self.exchange.advance(instant)
+        self.exchange.deliver(instant)
+        await self._settle()
+        if self._judge(instant, closing):
+            await self._settle()
+
+    async def _settle(self) -> None:
+        while not self.worker.idle or self.worker.fire_timers():
+            await self.worker.settle()
+
+    def _observe(self, closing: Bars) -> None:
+        for symbol, candle in closing:
+            self._strategies[symbol].observe(candle)
+
+    def _judge(self, instant: int, closing: Bars) -> bool:
+        """Send an event to each symbol whose closing bar is worth one. What changes nothing costs nothing: whether a
+        bar is worth an event follows from the bars and the position alone, so it can be worked out again."""
+        sent = False
+        for symbol, _ in closing:
+            instance = self.worker.instances.get(symbol)
+            if instance is None:
+                continue
+            payload = self._worth(symbol, instance.phase, instance.data, instant)
+            if payload is not None:
+                self._post(symbol, instant, payload)
+                sent = True
+        return sent
+
+    def _worth(self, symbol: str, phase: str, data: StateData, instant: int) -> Payload | None:
+        strategy = self._strategies[symbol]
+        if phase == Phase.IDLE:
+            return SlotAvailable(bar_at=instant) if strategy.entry() is not None else None
+        if phase == Phase.POSITION and data.entry_order is not None and data.opened_at is not None:
+            view = position_view(data.entry_order, data.opened_at, instant)
+            return ExitCheckDue(bar_at=instant) if strategy.exit(view) is not None else None
+        if phase == Phase.WARMUP and strategy.ready:
+            return WarmupCompleted()
+        return None
+
+    def _on_report(self, state: OrderState) -> None:
+        if state.symbol in self.worker.instances:
+            self._post(state.symbol, state.updated_at, event_for(state))
+
+    def _post(self, symbol: str, at: int, payload: Payload) -> None:
+        self.worker.post(EventContext(payload.event, symbol, at, payload))
+
+
+def paper_market(series: Series, settings: Settings) -> Market:
+    """The rules that the paper exchange has for a recorded symbol: the tick of its prices, steps worth about a cent."""
+    base, _, quote = series.symbol.partition("/")
+    if not quote:
+        raise ConfigError(
+            f"{series.symbol}: the name must be BASE/QUOTE, as in BTC/USD, to know what is paid with what."
+        )
+    first = series.candles[0].close
+    tick = min(int(candle.close.as_tuple().exponent) for candle in series.candles[:500])
+    fee = settings.fee_pct / 100
+    return Market(
+        symbol=series.symbol,
+        base=base,
+        quote=quote,
+        amount_step=Decimal(1).scaleb(-(first.adjusted() + 3)),
+        price_tick=Decimal(1).scaleb(min(tick, 0)),
+        min_amount=Decimal(1).scaleb(-(first.adjusted() + 3)),
+        min_notional=Decimal(10),
+        maker_fee=fee,
+        taker_fee=fee,
+        fee_in_base=settings.fee_in_base,
+    )
+
+
+def fingerprint(series: Mapping[str, Series], settings: Settings) -> str:
+    """Names a run: the same data and settings give the same name, and with it the same client order ids."""
+    ends = {symbol: (one.length, len(one.candles), one.candles[0], one.candles[-1]) for symbol, one in series.items()}
+    digest = blake2s(msgspec.json.encode([sorted(ends.items()), settings]), digest_size=8)
+    return f"recorded-{digest.hexdigest()}"
+
+
+def _open_store(database: Path | None, namespace: str) -> Store:
+    if database is None:
+        return MemoryStore(namespace)
+    store = SqliteStore(database, namespace=namespace)
+    if store.namespace != namespace:
+        store.close()
+        raise StoreError(
+            f"{database}: this database belongs to a run with other data or settings. Going on would mix the two. "
+            "Use the data and settings that it was started with, another file (--db), or start anew (--fresh)."
+        )
+    return store
+
+
+def _only_quote(markets: Mapping[str, Market]) -> str:
+    quotes = sorted({market.quote for market in markets.values()})
+    if len(quotes) != 1:
+        raise ConfigError(f"the symbols are priced in {', '.join(quotes)}; one account trades in one quote currency.")
+    return quotes[0]
+
+
+def _by_close(series: Mapping[str, Series]) -> list[tuple[int, Bars]]:
+    closing: defaultdict[int, list[tuple[str, Candle]]] = defaultdict(list)
+    for symbol in sorted(series):
+        for candle in series[symbol].candles:
+            closing[candle.closed_at].append((symbol, candle))
+    return sorted(closing.items())
