@@ -3,6 +3,7 @@ others must do."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
@@ -45,8 +46,11 @@ class MemoryStore:
             entries=tuple(tables.entries.values()),
             balances=dict(tables.balances),
             reservations=tuple(tables.reservations.values()),
-            last_commit_at=tables.rows[-1].at if tables.rows else None,
         )
+
+    def last_event_at(self) -> int | None:
+        rows = self._open().rows
+        return rows[-1].at if rows else None
 
     def commit(self, commits: Sequence[Commit]) -> None:
         tables = self._open()
@@ -74,6 +78,12 @@ class MemoryStore:
     def audit(self, instance: str | None = None, limit: int | None = None) -> list[AuditRow]:
         rows = [row for row in self._open().rows if instance in (None, row.instance)]
         return rows if limit is None else rows[len(rows) - min(limit, len(rows)) :]
+
+    def journal(self, instance: str | None = None) -> list[JournalEntry]:
+        return [entry for entry in self._open().entries.values() if instance in (None, entry.instance)]
+
+    def branch_counts(self) -> dict[str, int]:
+        return dict(Counter(row.branch for row in self._open().rows if row.branch))
 
     def forget_identities(self, before: int) -> int:
         tables = self._open()

@@ -216,8 +216,12 @@ class SqliteStore:
                         "SELECT instance, currency, cash, slots FROM reservations"
                     )
                 ),
-                last_commit_at=self._one("SELECT at FROM audit ORDER BY seq DESC LIMIT 1"),
             )
+
+    def last_event_at(self) -> int | None:
+        with self._explained("read"):
+            at = self._one("SELECT at FROM audit ORDER BY seq DESC LIMIT 1")
+            return None if at is None else int(at)
 
     def commit(self, commits: Sequence[Commit]) -> None:
         with self._explained("commit"), self._transaction():
@@ -334,15 +338,10 @@ class SqliteStore:
             row = self._db.execute(f"{_SELECT_INTENT} WHERE intent_id = ?", (intent_id,)).fetchone()
             return None if row is None else Intent(*row)
 
-    def journal(self, instance: str | None = None) -> Iterator[JournalEntry]:
-        """The ledger's entries in the order in which they were booked, of one instance or of all."""
+    def journal(self, instance: str | None = None) -> list[JournalEntry]:
         with self._explained("read"):
-            for entry_id, owner, at, kind, details, postings in self._db.execute(
-                "SELECT entry_id, instance, at, kind, details, postings FROM journal "
-                "WHERE ?1 IS NULL OR instance = ?1 ORDER BY rowid",
-                (instance,),
-            ):
-                yield JournalEntry(
+            return [
+                JournalEntry(
                     entry_id,
                     owner,
                     at,
@@ -350,6 +349,12 @@ class SqliteStore:
                     msgspec.json.decode(postings, type=tuple[Posting, ...]),
                     msgspec.json.decode(details, type=dict[str, str]),
                 )
+                for entry_id, owner, at, kind, details, postings in self._db.execute(
+                    "SELECT entry_id, instance, at, kind, details, postings FROM journal "
+                    "WHERE ?1 IS NULL OR instance = ?1 ORDER BY rowid",
+                    (instance,),
+                )
+            ]
 
     def audit(self, instance: str | None = None, limit: int | None = None) -> list[AuditRow]:
         with self._explained("read"):
@@ -362,7 +367,6 @@ class SqliteStore:
         return [_audit_row(row) for row in reversed(rows)]
 
     def branch_counts(self) -> dict[str, int]:
-        """How often each row of the table was taken, by the row's id."""
         with self._explained("read"):
             return dict(
                 self._db.execute("SELECT branch, count(*) FROM audit WHERE branch != '' GROUP BY branch").fetchall()

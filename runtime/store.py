@@ -77,7 +77,7 @@ class StoredInstance(msgspec.Struct, frozen=True):
 
 
 class StoredState(msgspec.Struct, frozen=True):
-    """All that a restart needs. `last_commit_at` is None for an empty store, else milliseconds since the epoch."""
+    """All that a restart needs."""
 
     instances: tuple[StoredInstance, ...]
     open_intents: tuple[Intent, ...]
@@ -85,7 +85,6 @@ class StoredState(msgspec.Struct, frozen=True):
     entries: tuple[JournalEntry, ...]
     balances: dict[tuple[str, str], Decimal]
     reservations: tuple[Reservation, ...]
-    last_commit_at: int | None
 
 
 class Store(Protocol):
@@ -98,6 +97,10 @@ class Store(Protocol):
 
     def load(self) -> StoredState:
         """Everything that is live, as of the last commit."""
+        ...
+
+    def last_event_at(self) -> int | None:
+        """The instant of the latest commit that answered an event (milliseconds), None before the first."""
         ...
 
     def commit(self, commits: Sequence[Commit]) -> None:
@@ -123,6 +126,14 @@ class Store(Protocol):
 
     def audit(self, instance: str | None = None, limit: int | None = None) -> list[AuditRow]:
         """The latest rows, oldest first, of one instance or of all."""
+        ...
+
+    def journal(self, instance: str | None = None) -> list[JournalEntry]:
+        """The ledger's entries in the order in which they were booked, of one instance or of all."""
+        ...
+
+    def branch_counts(self) -> dict[str, int]:
+        """How often each row of the table was taken, by the row's id."""
         ...
 
     def forget_identities(self, before: int) -> int:
