@@ -5,9 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from codegen.diagrams.edges import map_edges
+from codegen.diagrams.focus_dot import focus_diagram, leaving_branches
+from codegen.diagrams.mermaid import mermaid
 from codegen.diagrams.overview import overview
+from codegen.diagrams.page import page
 from codegen.diagrams.renderer import RendererError, draw, tidy_svg
 from codegen.diagrams.straighten import straighten
+from codegen.diagrams.style import clean
 from codegen.model import Machine
 
 __all__ = ["RendererError", "render", "write_png"]
@@ -17,19 +21,35 @@ PNG_DPI = 144
 
 def render(machine: Machine) -> dict[str, str]:
     """The text of each file, by its path below the machine's folder. Raises RendererError."""
-    note = f"Generated from {machine.spec.source.name}; do not edit. Run `make generate`."
+    note = f"Generated from {clean(machine.spec.source.name)}; do not edit. Run `make generate`."
     branches = {edge.id: edge.branches for edge in map_edges(machine)}
     source = overview(machine).source
-    return {
+    files = {
         "machine.dot": f"// {note}\n{source}",
+        "machine.mmd": f"%% {note}\n{mermaid(machine)}",
+        "README.md": page(machine),
         "machine.svg": tidy_svg(draw(_placed(source), "svg", placed=True), note, branches),
     }
+    for phase in machine.spec.phases:
+        source = focus_diagram(machine, phase).source
+        files[f"phases/{phase}.dot"] = f"// {note}\n{source}"
+        files[f"phases/{phase}.svg"] = tidy_svg(draw(source, "svg"), note, leaving_branches(machine, phase))
+    return files
 
 
 def write_png(machine: Machine, folder: Path) -> list[Path]:
     """Writes every diagram as a PNG into `folder`, which is made when it is missing; returns their paths.
     Raises RendererError and OSError."""
-    raise NotImplementedError
+    folder.mkdir(parents=True, exist_ok=True)
+    drawings = {"machine": draw(_placed(overview(machine).source), "png", placed=True, dpi=PNG_DPI)}
+    for phase in machine.spec.phases:
+        drawings[phase] = draw(focus_diagram(machine, phase).source, "png", dpi=PNG_DPI)
+    written = []
+    for name, drawing in drawings.items():
+        path = folder / f"{name}.png"
+        path.write_bytes(drawing)
+        written.append(path)
+    return written
 
 
 def _placed(source: str) -> str:

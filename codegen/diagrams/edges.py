@@ -132,6 +132,11 @@ def around(machine: Machine, name: str) -> tuple[str, ...]:
     return (name, *(around(machine, outer[0]) if outer else ()))
 
 
+def inside(machine: Machine, name: str, group: str) -> bool:
+    """Whether a phase or a group's history lies within the group."""
+    return name in machine.group_phases[group] or name == f"{group}{HISTORY}"
+
+
 def _bundle(machine: Machine, tail: str, target: str) -> tuple[str, str]:
     tails, targets = around(machine, tail), around(machine, target)
     apart_tails = [name for name in tails if name not in targets]

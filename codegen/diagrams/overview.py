@@ -8,7 +8,7 @@ from itertools import pairwise
 from graphviz import Digraph
 
 from codegen.diagrams import style
-from codegen.diagrams.edges import ANY_PHASE, HISTORY, MapEdge, error_phases, map_edges
+from codegen.diagrams.edges import ANY_PHASE, HISTORY, MapEdge, error_phases, inside, map_edges
 from codegen.diagrams.rows import column, rows
 from codegen.diagrams.style import EdgeKind, escaped, font, plain
 from codegen.model import Machine
@@ -64,7 +64,7 @@ def overview(machine: Machine) -> Digraph:
     graph.edge(START, machine.spec.initial, weight="100", color=style.INK)
     for edge in edges:
         _edge(graph, machine, edge, places)
-    _keep_labels_inside(graph, machine, edges, places)
+    _keep_labelsinside(graph, machine, edges, places)
     return graph
 
 
@@ -96,7 +96,7 @@ def _cluster(machine: Machine, name: str, edges: Sequence[MapEdge], depth: int) 
             fontsize="9",
             tooltip=plain(f"Where {name} was left"),
         )
-    if any(edge.tail == name and _inside(machine, edge.head, name) for edge in edges):
+    if any(edge.tail == name and inside(machine, edge.head, name) for edge in edges):
         _pill(cluster, f"{name}{HISTORY}{ANY_PHASE}", f"any of {name}")
     for phase in group.phases:
         _phase(cluster, machine, phase)
@@ -150,7 +150,7 @@ def _edge(graph: Digraph, machine: Machine, edge: MapEdge, places: dict[str, int
     attributes = {"id": edge.id, "tooltip": _tooltip(edge), "label": _label(edge), **style.edge_style(edge.kind)}
     tail, head = edge.tail, edge.head
     if tail in machine.group_phases:
-        if _inside(machine, head, tail):
+        if inside(machine, head, tail):
             tail = f"{tail}{HISTORY}{ANY_PHASE}"
         else:
             attributes["ltail"] = f"cluster_{tail}"
@@ -181,7 +181,7 @@ def _edge(graph: Digraph, machine: Machine, edge: MapEdge, places: dict[str, int
     graph.edge(tail, head, **attributes)
 
 
-def _keep_labels_inside(graph: Digraph, machine: Machine, edges: Sequence[MapEdge], places: dict[str, int]) -> None:
+def _keep_labelsinside(graph: Digraph, machine: Machine, edges: Sequence[MapEdge], places: dict[str, int]) -> None:
     """Without a second edge between two rows of a group, the renderer puts the label of the happy path's step outside
     the group and bends the step around it. These edges are not seen; more of them than needed disturb the rows."""
     path = column(machine)
@@ -213,10 +213,6 @@ def _keep_labels_inside(graph: Digraph, machine: Machine, edges: Sequence[MapEdg
 
 def _share_group(machine: Machine, phase: str, other: str) -> bool:
     return machine.phase_groups[phase][:1] == machine.phase_groups[other][:1] != ()
-
-
-def _inside(machine: Machine, name: str, group: str) -> bool:
-    return name in machine.group_phases[group] or name == f"{group}{HISTORY}"
 
 
 def _nearest(machine: Machine, group: str, other: str, places: dict[str, int]) -> str:

@@ -33,9 +33,11 @@ def renderer_path() -> Path:
     return Path(found)
 
 
-def draw(source: str, output: str, *, placed: bool = False) -> bytes:
+def draw(source: str, output: str, *, placed: bool = False, dpi: int | None = None) -> bytes:
     """DOT drawn as `svg` or `png`, or as `dot` with coordinates; `placed` DOT keeps the coordinates it has.
     Raises RendererError."""
+    if dpi is not None:
+        source = source.replace("{\n", f"{{\n\tgraph [dpi={dpi}]\n", 1)
     dot_command.DOT_BINARY = renderer_path()
     engine, no_op = ("neato", 2) if placed else ("dot", None)
     try:
