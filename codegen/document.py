@@ -56,6 +56,8 @@ class UnreadableError(Exception):
     def __init__(self, kind: str, position: Position, what: str, fix: str) -> None:
         super().__init__(what)
         self.trouble = Trouble(kind, position, what, fix)
+        self.lines: list[str] = []
+        """The lines of the file, as far as there are any."""
 
 
 @dataclass(slots=True, eq=False)
@@ -113,10 +115,6 @@ class Document:
                 break
             node = found[1]
         return node.position
-
-    def line(self, number: int) -> str:
-        """The text of line `number`, counted from 1; empty when there is no such line."""
-        return self.lines[number - 1] if 0 < number <= len(self.lines) else ""
 
     def _compose(self, text: str) -> Node:
         anchors: dict[str, Node] = {}
@@ -241,13 +239,19 @@ def read_document(path: FilePath, name: str) -> Document:
         before = content[: error.start]
         line = before.count(b"\n") + 1
         column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8", "replace")) + 1
-        raise UnreadableError(
+        unreadable = UnreadableError(
             "encoding",
             Position(line, column),
             f"byte 0x{content[error.start]:02x} is not UTF-8",
             "save the file in the encoding UTF-8",
-        ) from None
-    return Document(name, text)
+        )
+        unreadable.lines = content.decode("utf-8", "replace").splitlines()
+        raise unreadable from None
+    try:
+        return Document(name, text)
+    except UnreadableError as unreadable:
+        unreadable.lines = text.splitlines()
+        raise
 
 
 def _child(node: Node, step: str | int) -> tuple[Node, Node] | None:

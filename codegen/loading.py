@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path as FilePath
 
-from codegen.document import Document, Trouble, UnreadableError, read_document
+from codegen.document import Trouble, UnreadableError, read_document
 from codegen.model import Spec
 from codegen.shape import shape_troubles
 
@@ -15,9 +15,13 @@ class Loaded:
     """One file, as far as it could be read. `spec` is None when `troubles` stood in the way."""
 
     path: FilePath
-    document: Document | None
+    lines: list[str]
     spec: Spec | None
     troubles: tuple[Trouble, ...]
+
+    def line(self, number: int) -> str:
+        """The text of line `number`, counted from 1; empty when there is no such line."""
+        return self.lines[number - 1] if 0 < number <= len(self.lines) else ""
 
 
 def load(path: FilePath) -> Loaded:
@@ -27,7 +31,7 @@ def load(path: FilePath) -> Loaded:
     try:
         document = read_document(path, name)
     except UnreadableError as error:
-        return Loaded(path, None, None, (error.trouble,))
+        return Loaded(path, error.lines, None, (error.trouble,))
     troubles = [
         Trouble(
             "duplicate_key",
@@ -39,5 +43,5 @@ def load(path: FilePath) -> Loaded:
     ]
     shape = shape_troubles(document)
     if shape:
-        return Loaded(path, document, None, (*troubles, *shape))
-    return Loaded(path, document, Spec.model_validate({"source": document, **document.data}), tuple(troubles))
+        return Loaded(path, document.lines, None, (*troubles, *shape))
+    return Loaded(path, document.lines, Spec.model_validate({"source": document, **document.data}), tuple(troubles))

@@ -2,12 +2,51 @@
 # Change the spec and run: make generate
 """A pedestrian crossing with a button, and a maintenance switch that puts it back where it was."""
 
-from .data import StateData, Config, KNOBS
+from .data import KNOBS, Config, StateData
 from .definition import DEFINITION, make_error
-from .events import ButtonPressed, GreenServed, AmberOver, WalkOver, Cleared, LampsSet, LampFailed, MaintenanceOn, MaintenanceOff, Payload
-from .handlers import Guards, Actions, EffectHandlers
-from .names import Phase, FSMEvent, Effect
-from .requests import ShowGreenRequest, ShowAmberRequest, ShowWalkRequest, ShowRedRequest, FlashAmberRequest
+from .events import (
+    AmberOver,
+    ButtonPressed,
+    Cleared,
+    GreenServed,
+    LampFailed,
+    LampsSet,
+    MaintenanceOff,
+    MaintenanceOn,
+    Payload,
+    WalkOver,
+)
+from .handlers import Actions, EffectHandlers, Guards
+from .names import Effect, FSMEvent, Phase
+from .requests import FlashAmberRequest, ShowAmberRequest, ShowGreenRequest, ShowRedRequest, ShowWalkRequest
 from .table import TABLE
 
-__all__ = ['StateData', 'Config', 'KNOBS', 'DEFINITION', 'make_error', 'ButtonPressed', 'GreenServed', 'AmberOver', 'WalkOver', 'Cleared', 'LampsSet', 'LampFailed', 'MaintenanceOn', 'MaintenanceOff', 'Payload', 'Guards', 'Actions', 'EffectHandlers', 'Phase', 'FSMEvent', 'Effect', 'ShowGreenRequest', 'ShowAmberRequest', 'ShowWalkRequest', 'ShowRedRequest', 'FlashAmberRequest', 'TABLE']
+__all__ = [
+    "DEFINITION",
+    "KNOBS",
+    "TABLE",
+    "Actions",
+    "AmberOver",
+    "ButtonPressed",
+    "Cleared",
+    "Config",
+    "Effect",
+    "EffectHandlers",
+    "FSMEvent",
+    "FlashAmberRequest",
+    "GreenServed",
+    "Guards",
+    "LampFailed",
+    "LampsSet",
+    "MaintenanceOff",
+    "MaintenanceOn",
+    "Payload",
+    "Phase",
+    "ShowAmberRequest",
+    "ShowGreenRequest",
+    "ShowRedRequest",
+    "ShowWalkRequest",
+    "StateData",
+    "WalkOver",
+    "make_error",
+]

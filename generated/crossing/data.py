@@ -4,16 +4,14 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-
 import msgspec
 
 from runtime.definition import Knob
 
 
-
 class StateData(msgspec.Struct, kw_only=True):
     """What an instance carries from event to event."""
+
     requests: int = 0
     """Buttons pressed since the last walk."""
     walks: int = 0
@@ -24,6 +22,7 @@ class StateData(msgspec.Struct, kw_only=True):
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     """The configuration. Durations are in milliseconds."""
+
     cars_green_minimum: int = 20_000
     """How long cars may drive before a walk."""
     amber: int = 3_000
@@ -35,8 +34,14 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
 
 KNOBS: tuple[Knob, ...] = (
-    Knob('cars_green_minimum', 'duration', 20_000, summary='How long cars may drive before a walk.', env='CARS_GREEN_MINIMUM_SECS'),
-    Knob('amber', 'duration', 3_000, summary='The warning before red.', env='AMBER_SECS'),
-    Knob('walk', 'duration', 12_000, summary='How long people may start to walk.', env='WALK_SECS'),
-    Knob('clearing', 'duration', 6_000, summary='How long people need to finish.', env='CLEARING_SECS'),
+    Knob(
+        "cars_green_minimum",
+        "duration",
+        20_000,
+        summary="How long cars may drive before a walk.",
+        env="CARS_GREEN_MINIMUM_SECS",
+    ),
+    Knob("amber", "duration", 3_000, summary="The warning before red.", env="AMBER_SECS"),
+    Knob("walk", "duration", 12_000, summary="How long people may start to walk.", env="WALK_SECS"),
+    Knob("clearing", "duration", 6_000, summary="How long people need to finish.", env="CLEARING_SECS"),
 )

@@ -28,7 +28,9 @@ class Actions(Protocol):
         """Count a press."""
         ...
 
-    def count_walk(self, data: StateData, event: events.AmberOver | events.MaintenanceOff, ctx: Context[Config]) -> None:
+    def count_walk(
+        self, data: StateData, event: events.AmberOver | events.MaintenanceOff, ctx: Context[Config]
+    ) -> None:
         """Count the walk and forget the presses."""
         ...
 
@@ -41,22 +43,32 @@ class EffectHandlers(Protocol):
     """What is carried out after the commit that asked for it. Each returns the event that reports the outcome;
     where a retry policy is declared also Retry, when the attempt provably changed nothing."""
 
-    async def show_green(self, request: requests.ShowGreenRequest, claim: Claim) -> events.LampsSet | events.LampFailed | Retry:
+    async def show_green(
+        self, request: requests.ShowGreenRequest, claim: Claim
+    ) -> events.LampsSet | events.LampFailed | Retry:
         """Green for cars."""
         ...
 
-    async def show_amber(self, request: requests.ShowAmberRequest, claim: Claim) -> events.LampsSet | events.LampFailed | Retry:
+    async def show_amber(
+        self, request: requests.ShowAmberRequest, claim: Claim
+    ) -> events.LampsSet | events.LampFailed | Retry:
         """Amber for cars."""
         ...
 
-    async def show_walk(self, request: requests.ShowWalkRequest, claim: Claim) -> events.LampsSet | events.LampFailed | Retry:
+    async def show_walk(
+        self, request: requests.ShowWalkRequest, claim: Claim
+    ) -> events.LampsSet | events.LampFailed | Retry:
         """Red for cars and green for people."""
         ...
 
-    async def show_red(self, request: requests.ShowRedRequest, claim: Claim) -> events.LampsSet | events.LampFailed | Retry:
+    async def show_red(
+        self, request: requests.ShowRedRequest, claim: Claim
+    ) -> events.LampsSet | events.LampFailed | Retry:
         """Red for all."""
         ...
 
-    async def flash_amber(self, request: requests.FlashAmberRequest, claim: Claim) -> events.LampsSet | events.LampFailed | Retry:
+    async def flash_amber(
+        self, request: requests.FlashAmberRequest, claim: Claim
+    ) -> events.LampsSet | events.LampFailed | Retry:
         """Flashing amber for all."""
         ...

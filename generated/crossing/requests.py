@@ -4,23 +4,24 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-
 import msgspec
-
 
 
 class ShowGreenRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Green for cars."""
 
+
 class ShowAmberRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Amber for cars."""
+
 
 class ShowWalkRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Red for cars and green for people."""
 
+
 class ShowRedRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Red for all."""
+
 
 class FlashAmberRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Flashing amber for all."""

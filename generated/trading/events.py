@@ -9,9 +9,7 @@ from typing import ClassVar
 
 import msgspec
 
-from .data import Fill
-from .data import OrderContext
-from .data import OrderReport
+from .data import Fill, OrderReport
 from .names import FSMEvent
 
 
@@ -20,12 +18,14 @@ class WarmupCompleted(msgspec.Struct, kw_only=True):
 
     event: ClassVar[FSMEvent] = FSMEvent.WARMUP_COMPLETED
 
+
 class SlotAvailable(msgspec.Struct, kw_only=True):
     """A bar closed that is worth a look; a trading slot may be free."""
 
     event: ClassVar[FSMEvent] = FSMEvent.SLOT_AVAILABLE
     bar_at: int
     """Milliseconds since the epoch (UTC)."""
+
 
 class SignalDetected(msgspec.Struct, kw_only=True):
     """The strategy wants to buy."""
@@ -36,6 +36,7 @@ class SignalDetected(msgspec.Struct, kw_only=True):
     signal_type: str
     price: Decimal
 
+
 class NoSignal(msgspec.Struct, kw_only=True):
     """The strategy does not want to buy."""
 
@@ -43,15 +44,18 @@ class NoSignal(msgspec.Struct, kw_only=True):
     bar_at: int
     """Milliseconds since the epoch (UTC)."""
 
+
 class GuardsFailed(msgspec.Struct, kw_only=True):
     """The signal is good, but slots, cash or the exchange's minima forbid it."""
 
     event: ClassVar[FSMEvent] = FSMEvent.GUARDS_FAILED
 
+
 class EvaluationTimeout(msgspec.Struct, kw_only=True):
     """The strategy did not answer in time."""
 
     event: ClassVar[FSMEvent] = FSMEvent.EVALUATION_TIMEOUT
+
 
 class BuyOrderPlaced(msgspec.Struct, kw_only=True):
     """The exchange has the buy order."""
@@ -60,6 +64,7 @@ class BuyOrderPlaced(msgspec.Struct, kw_only=True):
     client_order_id: str
     exchange_order_id: str
 
+
 class BuyOrderRejected(msgspec.Struct, kw_only=True):
     """The exchange refused the buy order, or it provably never left."""
 
@@ -67,11 +72,13 @@ class BuyOrderRejected(msgspec.Struct, kw_only=True):
     client_order_id: str
     reason: str
 
+
 class BuyOrderAbsent(msgspec.Struct, kw_only=True):
     """Proven that the exchange has no such buy order and can no longer come to have it."""
 
     event: ClassVar[FSMEvent] = FSMEvent.BUY_ORDER_ABSENT
     client_order_id: str
+
 
 class BuyOrderPartial(msgspec.Struct, kw_only=True):
     """A buy order is filled in part and stays live."""
@@ -82,6 +89,7 @@ class BuyOrderPartial(msgspec.Struct, kw_only=True):
     avg_price: Decimal
     fills: list[Fill] = msgspec.field(default_factory=list)
 
+
 class BuyOrderFilled(msgspec.Struct, kw_only=True):
     """A buy order is filled."""
 
@@ -90,6 +98,7 @@ class BuyOrderFilled(msgspec.Struct, kw_only=True):
     filled_qty: Decimal
     avg_price: Decimal
     fills: list[Fill] = msgspec.field(default_factory=list)
+
 
 class BuyOrderCanceled(msgspec.Struct, kw_only=True):
     """A buy order is final and not wholly filled; the fills that it has are listed."""
@@ -100,10 +109,12 @@ class BuyOrderCanceled(msgspec.Struct, kw_only=True):
     avg_price: Decimal
     fills: list[Fill] = msgspec.field(default_factory=list)
 
+
 class BuyOrderTimeout(msgspec.Struct, kw_only=True):
     """The buy order was not filled in time."""
 
     event: ClassVar[FSMEvent] = FSMEvent.BUY_ORDER_TIMEOUT
+
 
 class ExitCheckDue(msgspec.Struct, kw_only=True):
     """A bar closed at which the position should be judged."""
@@ -112,12 +123,14 @@ class ExitCheckDue(msgspec.Struct, kw_only=True):
     bar_at: int
     """Milliseconds since the epoch (UTC)."""
 
+
 class NoExit(msgspec.Struct, kw_only=True):
     """The strategy keeps the position."""
 
     event: ClassVar[FSMEvent] = FSMEvent.NO_EXIT
     bar_at: int
     """Milliseconds since the epoch (UTC)."""
+
 
 class TakeProfitHit(msgspec.Struct, kw_only=True):
     """The position has gained enough."""
@@ -127,6 +140,7 @@ class TakeProfitHit(msgspec.Struct, kw_only=True):
     """Milliseconds since the epoch (UTC)."""
     price: Decimal
 
+
 class StopLossHit(msgspec.Struct, kw_only=True):
     """The position has lost too much."""
 
@@ -134,6 +148,7 @@ class StopLossHit(msgspec.Struct, kw_only=True):
     bar_at: int
     """Milliseconds since the epoch (UTC)."""
     price: Decimal
+
 
 class TrailingStopHit(msgspec.Struct, kw_only=True):
     """The position has fallen too far from its best price."""
@@ -143,10 +158,12 @@ class TrailingStopHit(msgspec.Struct, kw_only=True):
     """Milliseconds since the epoch (UTC)."""
     price: Decimal
 
+
 class PositionTimeout(msgspec.Struct, kw_only=True):
     """The position was held for too long."""
 
     event: ClassVar[FSMEvent] = FSMEvent.POSITION_TIMEOUT
+
 
 class SellOrderPlaced(msgspec.Struct, kw_only=True):
     """The exchange has the sell order."""
@@ -155,6 +172,7 @@ class SellOrderPlaced(msgspec.Struct, kw_only=True):
     client_order_id: str
     exchange_order_id: str
 
+
 class SellOrderRejected(msgspec.Struct, kw_only=True):
     """The exchange refused the sell order, or it provably never left."""
 
@@ -162,11 +180,13 @@ class SellOrderRejected(msgspec.Struct, kw_only=True):
     client_order_id: str
     reason: str
 
+
 class SellOrderAbsent(msgspec.Struct, kw_only=True):
     """Proven that the exchange has no such sell order and can no longer come to have it."""
 
     event: ClassVar[FSMEvent] = FSMEvent.SELL_ORDER_ABSENT
     client_order_id: str
+
 
 class SellOrderPartial(msgspec.Struct, kw_only=True):
     """A sell order is filled in part and stays live."""
@@ -177,6 +197,7 @@ class SellOrderPartial(msgspec.Struct, kw_only=True):
     avg_price: Decimal
     fills: list[Fill] = msgspec.field(default_factory=list)
 
+
 class SellOrderFilled(msgspec.Struct, kw_only=True):
     """A sell order is filled."""
 
@@ -185,6 +206,7 @@ class SellOrderFilled(msgspec.Struct, kw_only=True):
     filled_qty: Decimal
     avg_price: Decimal
     fills: list[Fill] = msgspec.field(default_factory=list)
+
 
 class SellOrderCanceled(msgspec.Struct, kw_only=True):
     """A sell order is final and not wholly filled; the fills that it has are listed."""
@@ -195,10 +217,12 @@ class SellOrderCanceled(msgspec.Struct, kw_only=True):
     avg_price: Decimal
     fills: list[Fill] = msgspec.field(default_factory=list)
 
+
 class SellOrderTimeout(msgspec.Struct, kw_only=True):
     """The sell order was not filled in time."""
 
     event: ClassVar[FSMEvent] = FSMEvent.SELL_ORDER_TIMEOUT
+
 
 class OrderOutcomeUnknown(msgspec.Struct, kw_only=True):
     """Nobody knows yet whether the exchange has the order."""
@@ -207,6 +231,7 @@ class OrderOutcomeUnknown(msgspec.Struct, kw_only=True):
     client_order_id: str
     reason: str
 
+
 class CancelOutcomeUnknown(msgspec.Struct, kw_only=True):
     """Nobody knows yet whether the cancel was carried out."""
 
@@ -214,35 +239,42 @@ class CancelOutcomeUnknown(msgspec.Struct, kw_only=True):
     client_order_id: str
     reason: str
 
+
 class PlacementTimeout(msgspec.Struct, kw_only=True):
     """No answer to an order request."""
 
     event: ClassVar[FSMEvent] = FSMEvent.PLACEMENT_TIMEOUT
+
 
 class CancelTimeout(msgspec.Struct, kw_only=True):
     """A cancel is still unconfirmed."""
 
     event: ClassVar[FSMEvent] = FSMEvent.CANCEL_TIMEOUT
 
+
 class ResolveDue(msgspec.Struct, kw_only=True):
     """The fate of an order is still unknown."""
 
     event: ClassVar[FSMEvent] = FSMEvent.RESOLVE_DUE
+
 
 class DustSetAside(msgspec.Struct, kw_only=True):
     """What cannot be sold is booked as dust."""
 
     event: ClassVar[FSMEvent] = FSMEvent.DUST_SET_ASIDE
 
+
 class TradeComplete(msgspec.Struct, kw_only=True):
     """The round trip is closed."""
 
     event: ClassVar[FSMEvent] = FSMEvent.TRADE_COMPLETE
 
+
 class CooldownExpired(msgspec.Struct, kw_only=True):
     """The pause is over."""
 
     event: ClassVar[FSMEvent] = FSMEvent.COOLDOWN_EXPIRED
+
 
 class ErrorOccurred(msgspec.Struct, kw_only=True):
     """Something failed that the machine has no row for."""
@@ -251,11 +283,13 @@ class ErrorOccurred(msgspec.Struct, kw_only=True):
     error: str
     failed_event: str
 
+
 class RecoverRequested(msgspec.Struct, kw_only=True):
     """A person asks for the symbol to be recovered."""
 
     event: ClassVar[FSMEvent] = FSMEvent.RECOVER_REQUESTED
     requested_by: str
+
 
 class Reconciled(msgspec.Struct, kw_only=True):
     """The exchange has been asked about every order of the symbol; here is its answer."""
@@ -264,15 +298,58 @@ class Reconciled(msgspec.Struct, kw_only=True):
     entry: OrderReport | None = None
     exit: OrderReport | None = None
 
+
 class ReconcileFailed(msgspec.Struct, kw_only=True):
     """The exchange could not be asked."""
 
     event: ClassVar[FSMEvent] = FSMEvent.RECONCILE_FAILED
     reason: str
 
+
 class RecoveryTimeout(msgspec.Struct, kw_only=True):
     """The recovery got no answer."""
 
     event: ClassVar[FSMEvent] = FSMEvent.RECOVERY_TIMEOUT
 
-Payload = WarmupCompleted | SlotAvailable | SignalDetected | NoSignal | GuardsFailed | EvaluationTimeout | BuyOrderPlaced | BuyOrderRejected | BuyOrderAbsent | BuyOrderPartial | BuyOrderFilled | BuyOrderCanceled | BuyOrderTimeout | ExitCheckDue | NoExit | TakeProfitHit | StopLossHit | TrailingStopHit | PositionTimeout | SellOrderPlaced | SellOrderRejected | SellOrderAbsent | SellOrderPartial | SellOrderFilled | SellOrderCanceled | SellOrderTimeout | OrderOutcomeUnknown | CancelOutcomeUnknown | PlacementTimeout | CancelTimeout | ResolveDue | DustSetAside | TradeComplete | CooldownExpired | ErrorOccurred | RecoverRequested | Reconciled | ReconcileFailed | RecoveryTimeout
+
+Payload = (
+    WarmupCompleted
+    | SlotAvailable
+    | SignalDetected
+    | NoSignal
+    | GuardsFailed
+    | EvaluationTimeout
+    | BuyOrderPlaced
+    | BuyOrderRejected
+    | BuyOrderAbsent
+    | BuyOrderPartial
+    | BuyOrderFilled
+    | BuyOrderCanceled
+    | BuyOrderTimeout
+    | ExitCheckDue
+    | NoExit
+    | TakeProfitHit
+    | StopLossHit
+    | TrailingStopHit
+    | PositionTimeout
+    | SellOrderPlaced
+    | SellOrderRejected
+    | SellOrderAbsent
+    | SellOrderPartial
+    | SellOrderFilled
+    | SellOrderCanceled
+    | SellOrderTimeout
+    | OrderOutcomeUnknown
+    | CancelOutcomeUnknown
+    | PlacementTimeout
+    | CancelTimeout
+    | ResolveDue
+    | DustSetAside
+    | TradeComplete
+    | CooldownExpired
+    | ErrorOccurred
+    | RecoverRequested
+    | Reconciled
+    | ReconcileFailed
+    | RecoveryTimeout
+)

@@ -1,0 +1,147 @@
+"""What the commands `lint`, `generate` and `check` do. They return what they found; the caller prints it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path as FilePath
+
+from codegen.document import Trouble
+from codegen.findings import Finding, has_errors, in_order
+from codegen.flatten import flatten
+from codegen.formatting import FormatterError
+from codegen.lint.runner import findings, trouble_finding
+from codegen.loading import Loaded, load
+from codegen.model import Machine, Position
+from codegen.output import Drift, Written, compare, write
+from codegen.render import render
+
+
+class CommandError(Exception):
+    """A command could not do its work. The text is the whole message for the user."""
+
+
+class SpecError(CommandError):
+    """The specs have errors, so nothing was generated or compared. `findings` holds them all, warnings as well."""
+
+    def __init__(self, found: list[Finding]) -> None:
+        super().__init__("the specs have errors, so nothing was generated; correct them and run the command again")
+        self.findings = found
+
+
+@dataclass(frozen=True, slots=True)
+class GenerateResult:
+    """What `generate` did. Paths are relative to the folder of generated files, those of `drawn` as given.
+
+    `foreign` files lie among the generated ones without being generated; they were left alone, and `check` reports
+    them. `warnings` are findings that do not stand in the way.
+    """
+
+    written: tuple[str, ...]
+    removed: tuple[str, ...]
+    unchanged: tuple[str, ...]
+    foreign: tuple[str, ...]
+    drawn: tuple[str, ...]
+    warnings: tuple[Finding, ...]
+
+
+def lint(paths: Sequence[FilePath]) -> list[Finding]:
+    """All findings in the given files, and in the YAML files of the given folders, by file and position."""
+    loaded, found = _load(paths)
+    return in_order([*found, *(finding for one in loaded for finding in findings(one))])
+
+
+def generate(spec_dir: FilePath, out_dir: FilePath, png_dir: FilePath | None = None) -> GenerateResult:
+    """Write what the specs give; with `png_dir` also every diagram as a picture, below a folder for each machine.
+
+    Raises:
+        SpecError: a spec has errors; nothing was written.
+        CommandError: the folders do not fit, a tool is missing, or the disk refuses.
+    """
+    machines, warnings = _machines(spec_dir, out_dir)
+    texts = _texts(machines)
+    drawn: list[str] = []
+    try:
+        done: Written = write(out_dir, texts)
+        if png_dir is not None:
+            from codegen import diagrams
+
+            for machine in machines:
+                drawn += map(str, diagrams.write_png(machine, png_dir / machine.spec.machine))
+    except OSError as error:
+        raise CommandError(
+            f"{error.filename or out_dir} cannot be written: {error.strerror or error}. Make room or correct the "
+            "permissions and run it again; every file is whole, either old or new."
+        ) from None
+    return GenerateResult(done.written, done.removed, done.unchanged, done.foreign, tuple(drawn), warnings)
+
+
+def check(spec_dir: FilePath, out_dir: FilePath) -> list[Drift]:
+    """Every file that is changed, missing or left over, compared with what the specs give.
+
+    Raises:
+        SpecError: a spec has errors, so there is nothing to compare with.
+        CommandError: the folders do not fit, a tool is missing, or a file cannot be read.
+    """
+    machines, _ = _machines(spec_dir, out_dir)
+    texts = _texts(machines)
+    try:
+        return compare(out_dir, texts)
+    except OSError as error:
+        raise CommandError(f"{error.filename or out_dir} cannot be read: {error.strerror or error}") from None
+
+
+def _load(paths: Sequence[FilePath]) -> tuple[list[Loaded], list[Finding]]:
+    """The files, each once, and what is wrong with them as a set."""
+    loaded: dict[FilePath, Loaded] = {}
+    found: list[Finding] = []
+    for path in paths:
+        files = [path]
+        if path.is_dir():
+            files = sorted(file for file in path.iterdir() if file.suffix in (".yaml", ".yml"))
+        if not files:
+            trouble = Trouble(
+                "unreadable", Position(1, 1), f"{path} holds no YAML file", "name a folder with specs, or a file"
+            )
+            found.append(trouble_finding(Loaded(path, [], None, ()), trouble))
+        for file in files:
+            loaded.setdefault(file.absolute(), load(file))
+    first: dict[str, Loaded] = {}
+    for one in loaded.values():
+        if one.spec is None:
+            continue
+        other = first.setdefault(one.spec.machine, one)
+        if other is not one:
+            trouble = Trouble(
+                "machine_twice",
+                one.spec.source.value(("machine",)),
+                f"the machine `{one.spec.machine}` is also in {other.path}",
+                "give one of them another name, or remove one of the files",
+            )
+            found.append(trouble_finding(one, trouble))
+    return list(loaded.values()), found
+
+
+def _machines(spec_dir: FilePath, out_dir: FilePath) -> tuple[list[Machine], tuple[Finding, ...]]:
+    spec, out = spec_dir.resolve(), out_dir.resolve()
+    if spec == out or out in spec.parents or spec in out.parents:
+        raise CommandError(
+            f"the specs in {spec_dir} and what is generated into {out_dir} need folders of their own; "
+            "left-over files are removed from the latter"
+        )
+    if out.exists() and not out.is_dir():
+        raise CommandError(f"{out_dir} is not a folder, so nothing can be generated into it; name another place")
+    loaded, found = _load([spec_dir])
+    found = in_order([*found, *(finding for one in loaded for finding in findings(one))])
+    if has_errors(found):
+        raise SpecError(found)
+    return [flatten(one.spec) for one in loaded if one.spec is not None], tuple(found)
+
+
+def _texts(machines: list[Machine]) -> dict[str, str]:
+    from codegen.diagrams import RendererError
+
+    try:
+        return render(machines)
+    except (FormatterError, RendererError) as error:
+        raise CommandError(str(error)) from None
