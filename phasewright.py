@@ -1,0 +1,364 @@
+"""The command line: the only place that knows both halves, the generator and the bot. Each is imported where used."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from rich.console import Console
+
+    from codegen.findings import Finding
+    from engine.recorded_run import Progress
+
+FOUND = 1
+"""Exit status: something was found, refused or could not be done."""
+INTERRUPTED = 130
+"""Exit status: stopped by Ctrl-C; the same command goes on from there."""
+
+HELP = """A trading bot's order lifecycle from one YAML spec.
+
+Edit spec/trading.yaml, run `phasewright generate`, read the diagrams in generated/, and trade with `phasewright run`.
+
+Exit status: 0 done; 1 something was found, refused or failed, and the message says what to do; 2 the command was
+called wrongly; 130 interrupted, run it again to go on.
+"""
+
+app = typer.Typer(
+    name="phasewright",
+    help=HELP,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+_SPEC, _BOT = "The spec and what is generated from it", "The bot"
+
+SpecDir = Annotated[Path, typer.Option("--spec", help="The folder of specs.", metavar="DIR")]
+OutDir = Annotated[Path, typer.Option("--out", help="The folder of generated files.", metavar="DIR")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+Database = Annotated[
+    Path | None,
+    typer.Option("--db", help="The bot's database. Default: recorded.db in FSM_SNAPSHOT_DIR (var).", metavar="PATH"),
+]
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        help="Candles: a CSV, feather or parquet file, or a folder of them, one per symbol. "
+        "Default: the recorded market, five symbols from 2017-10 to 2019-10.",
+        metavar="PATH",
+    ),
+]
+Symbol = Annotated[str, typer.Argument(help="The symbol, as in BTC/USD.")]
+
+
+@app.command(rich_help_panel=_SPEC)
+def generate(
+    spec: SpecDir = Path("spec"),
+    out: OutDir = Path("generated"),
+    png: Annotated[
+        Path | None, typer.Option("--png", help="Also draw every diagram as a PNG into this folder.", metavar="DIR")
+    ] = None,
+) -> None:
+    """Write typed Python, the transition table and diagrams from the specs.
+
+    Nothing is written while a spec has errors. Files that no spec gives any more are removed.
+    """
+    from codegen import commands
+
+    with _explained():
+        result = commands.generate(spec, out, png)
+    _print_findings(result.warnings)
+    for name in result.written:
+        typer.echo(f"wrote    {out / name}")
+    for name in result.removed:
+        typer.echo(f"removed  {out / name}")
+    for name in result.foreign:
+        typer.echo(f"left     {out / name}: not generated; it does not belong there")
+    typer.echo(f"{len(result.written)} written, {len(result.removed)} removed, {len(result.unchanged)} unchanged")
+    if png is not None:
+        typer.echo(f"{len(result.drawn)} pictures in {png}")
+
+
+@app.command(rich_help_panel=_SPEC)
+def check(spec: SpecDir = Path("spec"), out: OutDir = Path("generated"), json: Json = False) -> None:
+    """Compare the generated files with what the specs give, both ways.
+
+    Shows a diff for every file that is changed, and names those that are missing or left over; status 1 for any.
+    """
+    from codegen import commands
+    from codegen.output import render_drifts
+
+    with _explained():
+        drifts = commands.check(spec, out)
+    if json:
+        _print_json([drift.to_dict() for drift in drifts])
+    elif drifts:
+        typer.echo(render_drifts(drifts))
+        typer.echo(f"\n{len(drifts)} files differ from what {spec}/ gives. Run: make generate", err=True)
+    else:
+        typer.echo(f"{out}/ is what {spec}/ gives.")
+    if drifts:
+        raise typer.Exit(FOUND)
+
+
+@app.command(rich_help_panel=_SPEC)
+def lint(
+    paths: Annotated[
+        list[Path] | None, typer.Argument(help="Specs, or folders of them. Default: spec/", show_default=False)
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Check the specs by rules with stable codes (docs/lint-rules.md); status 1 when there is an error.
+
+    Every finding names file, line and column, what is wrong, why it matters and what to write.
+    """
+    from codegen import commands
+    from codegen.findings import has_errors
+
+    found = commands.lint(paths or [Path("spec")])
+    if json:
+        _print_json([finding.to_dict() for finding in found])
+    else:
+        _print_findings(found)
+        typer.echo(f"{len(found)} findings" if found else "no findings", err=bool(found))
+    if has_errors(found):
+        raise typer.Exit(FOUND)
+
+
+@app.command(rich_help_panel=_BOT)
+def run(
+    db: Database = None,
+    data: Data = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Forget the run in the database and start anew.")] = False,
+    report: Annotated[
+        Path | None,
+        typer.Option("--report", help="Where the HTML report goes. Default: beside the database.", metavar="PATH"),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Trade recorded candles on the paper exchange, and write a report.
+
+    Every transition is on disk before its effects leave, so the run can be stopped (Ctrl-C) or killed at any moment;
+    the same command goes on from there and ends with the same ledger. Settings come from environment variables:
+    MAX_SLOTS, START_CASH, PAPER_FAULTS (calm, realistic, hostile), PAPER_SEED, BUY_FILL_TIMEOUT_SECS, COOLDOWN_SECS
+    and more; generated/trading/README.md and the README list them.
+    """
+    import asyncio
+
+    from engine import commands, terminal
+    from engine.report.page import write_report
+
+    with _explained():
+        database = db or commands.default_database(os.environ)
+        if fresh:
+            commands.start_anew(database)
+        try:
+            with _progress() as on_progress:
+                outcome = asyncio.run(commands.run(database, data, os.environ, on_progress))
+        except KeyboardInterrupt:
+            typer.echo("\nInterrupted. Every commit is on disk; run the same command to go on.", err=True)
+            raise typer.Exit(INTERRUPTED) from None
+        page = report or database.with_suffix(".html")
+        write_report(page, outcome.figures)
+    if json:
+        from engine.report.figures import summarise
+
+        _print_json({"summary": summarise(outcome.figures), "account": outcome.account, "report": str(page)})
+    else:
+        console = _console()
+        terminal.show_summary(console, outcome.figures)
+        typer.echo(f"\nReport: {page}")
+    for quarantined in outcome.quarantined:
+        typer.secho(f"{quarantined.instance} did not start: {quarantined.reason}", fg="red", err=True)
+        typer.echo(quarantined.way_out, err=True)
+    if outcome.quarantined:
+        raise typer.Exit(FOUND)
+
+
+@app.command(rich_help_panel=_BOT)
+def status(db: Database = None, json: Json = False) -> None:
+    """Show the account and the phase of every symbol, as of the last commit. Works while a bot is running."""
+    from engine import commands, terminal
+
+    with _explained():
+        account = commands.status(db or commands.default_database(os.environ))
+    if json:
+        _print_json(account)
+    else:
+        terminal.show_status(_console(), account)
+
+
+@app.command(rich_help_panel=_BOT)
+def trades(
+    symbol: Annotated[str | None, typer.Argument(help="Only this symbol, as in BTC/USD.")] = None,
+    db: Database = None,
+    json: Json = False,
+) -> None:
+    """List the closed trades: bought and sold at what price, why, and with what result after fees."""
+    from engine import commands, terminal
+
+    with _explained():
+        trips = commands.trades(db or commands.default_database(os.environ), symbol)
+    if json:
+        _print_json(trips)
+    else:
+        terminal.show_trades(_console(), trips)
+
+
+@app.command(rich_help_panel=_BOT)
+def audit(
+    symbol: Symbol,
+    db: Database = None,
+    last: Annotated[int, typer.Option("--last", help="How many events.", min=1)] = 20,
+    json: Json = False,
+) -> None:
+    """Show what happened to a symbol, event by event: the row taken, what it did and asked for, and why not."""
+    from engine import commands, terminal
+
+    with _explained():
+        rows = commands.audit(db or commands.default_database(os.environ), symbol, last)
+    if json:
+        _print_json(rows)
+    else:
+        terminal.show_audit(_console(), rows)
+
+
+@app.command(rich_help_panel=_BOT)
+def recover(symbol: Symbol, db: Database = None, data: Data = None, json: Json = False) -> None:
+    """Bring a symbol out of ERROR: ask the exchange about its orders, and let the phase follow the answer.
+
+    Nothing is assumed: a live order is canceled, what was filled is booked, what is held is held. Stop the bot first.
+    """
+    import asyncio
+
+    from engine import commands
+
+    with _explained():
+        database = db or commands.default_database(os.environ)
+        outcome = asyncio.run(commands.recover(database, data, symbol, os.environ))
+    if json:
+        _print_json(outcome)
+    else:
+        typer.echo(f"{outcome.symbol}: {outcome.phase_from} -> {outcome.phase_to}")
+        if outcome.note:
+            typer.echo(outcome.note)
+    if outcome.note:
+        raise typer.Exit(FOUND)
+
+
+@app.command(rich_help_panel=_BOT)
+def report(
+    db: Database = None,
+    data: Data = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Where it goes. Default: beside the database.", metavar="PATH")
+    ] = None,
+) -> None:
+    """Write the HTML report of what is in the database: equity, prices with entries and exits, the state diagram."""
+    from engine import commands
+
+    with _explained():
+        database = db or commands.default_database(os.environ)
+        page = out or database.with_suffix(".html")
+        commands.report(database, data, page)
+    typer.echo(f"Report: {page}")
+
+
+def main() -> None:
+    """The console script."""
+    try:
+        app()
+    except BrokenPipeError:
+        # Whoever read our output has gone, as `head` does; Python would complain once more while it exits.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(FOUND) from None
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """End with the message, and no traceback, for what a user can mend."""
+    from codegen.commands import CommandError, SpecError
+    from runtime.errors import PhasewrightError
+
+    try:
+        yield
+    except SpecError as error:
+        _print_findings(error.findings)
+        _fail(str(error))
+    except (PhasewrightError, CommandError) as error:
+        _fail(str(error))
+    except OSError as error:
+        _fail(f"{error.filename or 'the file'}: {error.strerror or error}. Nothing that was committed is lost.")
+
+
+def _fail(message: str) -> NoReturn:
+    typer.secho("error: ", fg="red", bold=True, nl=False, err=True)
+    typer.echo(message, err=True)
+    raise typer.Exit(FOUND)
+
+
+def _print_findings(found: Sequence[Finding]) -> None:
+    for finding in found:
+        colour = "red" if finding.severity == "error" else "yellow"
+        typer.secho(finding.headline(), fg=colour, err=True)
+        typer.echo(f"{finding.details()}\n", err=True)
+
+
+def _print_json(value: Any) -> None:
+    import msgspec
+
+    typer.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console(highlight=False)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[Progress], None]]:
+    """A bar on a terminal, a line per tenth elsewhere; both on standard error."""
+    from datetime import UTC, datetime
+
+    if not sys.stderr.isatty():
+        tenths = 0
+
+        def tell(progress: Progress) -> None:
+            nonlocal tenths
+            reached = progress.bars_done * 10 // max(progress.bars, 1)
+            if reached > tenths:
+                tenths = reached
+                day = datetime.fromtimestamp(progress.now / 1000, UTC).strftime("%Y-%m-%d")
+                typer.echo(f"{reached * 10:3} %  {day}  {progress.bars_done:,} of {progress.bars:,} bars", err=True)
+
+        yield tell
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Bar(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("starting  ", total=None)
+
+        def show(progress: Progress) -> None:
+            day = datetime.fromtimestamp(progress.now / 1000, UTC).strftime("%Y-%m-%d")
+            bar.update(task, completed=progress.bars_done, total=progress.bars, description=day)
+
+        yield show
+
+
+if __name__ == "__main__":
+    main()

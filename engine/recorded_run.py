@@ -95,20 +95,20 @@ class RecordedRun:
         self._strategies: dict[str, Strategy] = {symbol: DropBuy(parameters) for symbol in self.markets}
         rules = SizingRules(stop_pct=settings.stop_loss_pct)
         machine = Machine(DEFINITION, TradingGuards(self.markets, rules), TradingActions(self.markets, rules), config)
-        self._store = _open_store(database, fingerprint(series, settings))
+        self.store = _open_store(database, fingerprint(series, settings))
         try:
-            start = self._store.last_event_at()
+            start = self.store.last_event_at()
             begins = min(one.candles[0].opened_at for one in series.values())
             self.clock = VirtualClock(begins if start is None else start)
             self.exchange = self._open_exchange(exchange_database, settings, resuming=start is not None)
         except BaseException:
-            self._store.close()
+            self.store.close()
             raise
         self.gateway = PaperGateway(self.exchange, self.clock)
         effects = TradingEffects(self.gateway, self._strategies, lambda intent_id: self.worker.intent(intent_id))
         self.worker = Worker(
             machine,
-            self._store,
+            self.store,
             self.clock,
             effects,
             slots=settings.max_slots,

@@ -20,6 +20,8 @@ from decimal import Context, Decimal, DivisionByZero, Inexact, InvalidOperation,
 
 from msgspec import Struct
 
+from runtime.errors import PhasewrightError
+
 CASH = "cash"
 TRADING = "trading"
 FEES = "fees"
@@ -40,7 +42,7 @@ _INTEGER_DIGITS = 30
 _DECIMALS = 40
 
 
-class LedgerMismatch(Exception):  # noqa: N818
+class LedgerMismatch(PhasewrightError):  # noqa: N818
     """The books contradict themselves or what is to be booked. The message holds the evidence."""
 
 

@@ -101,6 +101,11 @@ class SqliteStore:
             raise
 
     @staticmethod
+    def refuse_if_in_use(path: Path) -> None:
+        """Raise StoreError when another process has the database open for writing."""
+        SqliteStore._acquire(path).release()
+
+    @staticmethod
     def _acquire(path: Path) -> FileLock:
         lock = FileLock(f"{path}.lock", thread_local=False)
         try:

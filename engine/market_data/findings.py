@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import msgspec
 
+from runtime.errors import PhasewrightError
+
 SHOWN = 3
 
 
@@ -21,7 +23,7 @@ class Finding(msgspec.Struct, frozen=True):
         return f"{self.where}: {self.what}\n  Why it matters: {self.why}\n  What to do: {self.fix}"
 
 
-class DataError(Exception):
+class DataError(PhasewrightError):
     """Market data that cannot be traded on. The text lists every finding: where, what, why it matters, what to do."""
 
     def __init__(self, findings: Sequence[Finding]) -> None:

@@ -1,0 +1,181 @@
+"""What the command line does with a bot and its database. All of it returns data; `engine.terminal` prints."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import msgspec
+
+from engine.books import AccountStatus, account_status, closed_round_trips, run_figures
+from engine.market_data.candles import Series, load_candles
+from engine.market_data.recorded import recorded_market
+from engine.recorded_run import Progress, RecordedRun
+from engine.report.figures import RoundTrip, RunFigures
+from engine.report.page import write_report
+from engine.settings import Settings
+from generated.trading import KNOBS, Config, Phase
+from runtime.config import load_config
+from runtime.errors import StoreError
+from runtime.events import Outcome
+from runtime.restore import Quarantined
+from runtime.sqlite_store import SqliteStore
+from runtime.store import AuditRow
+
+DATABASE = "recorded.db"
+
+
+class RunOutcome(msgspec.Struct, frozen=True):
+    """What a run came to, and what it could not start."""
+
+    figures: RunFigures
+    account: AccountStatus
+    quarantined: tuple[Quarantined, ...]
+    resumed: bool
+
+
+class RecoverOutcome(msgspec.Struct, frozen=True):
+    """What a recovery came to: the phase before and after, and what the exchange's answer left to be said."""
+
+    symbol: str
+    phase_from: str
+    phase_to: str
+    note: str
+
+
+def default_database(environment: Mapping[str, str]) -> Path:
+    """Where the database is when no command says otherwise."""
+    return Path(Settings.from_environment(environment).snapshot_dir) / DATABASE
+
+
+def exchange_database(database: Path) -> Path:
+    """Where the paper exchange keeps its own books for a bot with this database."""
+    return database.with_name(f"{database.stem}.exchange.db")
+
+
+def load_market(data: Path | None) -> dict[str, Series]:
+    """The bars of a file or folder, by default the recorded market."""
+    return recorded_market() if data is None else load_candles(data)
+
+
+def start_anew(database: Path) -> None:
+    """Delete the bot's database and the paper exchange's books.
+
+    Raises:
+        StoreError: a bot is running on them.
+    """
+    if database.exists():
+        SqliteStore.refuse_if_in_use(database)
+    for path in (database, exchange_database(database)):
+        for suffix in ("", "-wal", "-shm"):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+async def run(
+    database: Path, data: Path | None, environment: Mapping[str, str], on_progress: Callable[[Progress], None] | None
+) -> RunOutcome:
+    """Trade the data to its end, from where the database stopped."""
+    settings = Settings.from_environment(environment)
+    config = load_config(Config, KNOBS, environment)
+    with ExitStack() as stack:
+        store_path: Path | None = database
+        exchange_path = exchange_database(database)
+        if not settings.snapshots:
+            store_path = None
+            exchange_path = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "exchange.db"
+        bot = RecordedRun(load_market(data), settings, config, store_path, exchange_path)
+        try:
+            resumed = bot.store.last_event_at() is not None
+            restart = await bot.start()
+            await bot.run(on_progress)
+            figures = run_figures(bot.store, bot.series, bot.quote, _notes(settings, bot))
+            return RunOutcome(figures, account_status(bot.store.load()), restart.quarantined, resumed)
+        finally:
+            await bot.close()
+
+
+def _notes(settings: Settings, bot: RecordedRun) -> list[str]:
+    fee = "what is bought" if settings.fee_in_base else bot.quote
+    return [
+        f"Paper exchange, faults '{settings.faults}', seed {settings.seed}; fee {settings.fee_pct} % of each trade, "
+        f"buys pay it in {fee}.",
+        f"Started with {settings.start_cash} {bot.quote}, at most {settings.max_slots} trades at once.",
+        "Recorded prices have no spread and our orders do not move them: real fills are worse.",
+    ]
+
+
+@contextmanager
+def reading(database: Path) -> Iterator[SqliteStore]:
+    """The database, to be looked at while a bot may be running on it."""
+    store = SqliteStore(database, read_only=True)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def status(database: Path) -> AccountStatus:
+    """The account and every symbol as of the last commit."""
+    with reading(database) as store:
+        return account_status(store.load())
+
+
+def trades(database: Path, symbol: str | None) -> list[RoundTrip]:
+    """The closed round trips, of one symbol or of all."""
+    with reading(database) as store:
+        _check_symbol(store, database, symbol)
+        return closed_round_trips(store.journal(symbol))
+
+
+def audit(database: Path, symbol: str, limit: int) -> list[AuditRow]:
+    """The latest events of a symbol and what became of each, oldest first."""
+    with reading(database) as store:
+        _check_symbol(store, database, symbol)
+        return store.audit(symbol, limit)
+
+
+def report(database: Path, data: Path | None, path: Path) -> RunFigures:
+    """Write the HTML report of what the database holds."""
+    series = load_market(data)
+    quotes = {symbol.partition("/")[2] for symbol in series}
+    with reading(database) as store:
+        figures = run_figures(store, series, quotes.pop())
+    write_report(path, figures)
+    return figures
+
+
+async def recover(database: Path, data: Path | None, symbol: str, environment: Mapping[str, str]) -> RecoverOutcome:
+    """Ask the exchange about every order of a symbol in ERROR, and let its phase follow the answer.
+
+    Raises:
+        StoreError: there is no such database or symbol, or it is not in ERROR.
+    """
+    with reading(database) as store:
+        _check_symbol(store, database, symbol)
+    settings = Settings.from_environment(environment)
+    config = load_config(Config, KNOBS, environment)
+    bot = RecordedRun(load_market(data), settings, config, database, exchange_database(database))
+    try:
+        restart = await bot.start()
+        for quarantined in restart.quarantined:
+            if quarantined.instance == symbol:
+                raise StoreError(f"{symbol} is in quarantine: {quarantined.reason}. {quarantined.way_out}")
+        before = bot.worker.instances[symbol].phase
+        receipt, after = await bot.recover(symbol, "phasewright recover")
+        if receipt.outcome is Outcome.REJECTED:
+            raise StoreError(f"{symbol} is in {before}. {receipt.reason} Nothing was changed.")
+        note = bot.worker.instances[symbol].data.last_error if after == Phase.ERROR else None
+        return RecoverOutcome(symbol, before, after, note or "")
+    finally:
+        await bot.close()
+
+
+def _check_symbol(store: SqliteStore, database: Path, symbol: str | None) -> None:
+    known = [stored.instance for stored in store.load().instances]
+    if symbol is not None and symbol not in known:
+        raise StoreError(
+            f"{database}: there is no symbol {symbol!r}. It has {', '.join(known) or 'none yet'}. "
+            "Symbols are written BASE/QUOTE, in capitals."
+        )
