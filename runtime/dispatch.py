@@ -273,7 +273,7 @@ class _Step:
             action(snapshot.data, ctx.payload, context)
         if not bound.internal:
             self._enter(target, phase)
-        requested = [self.ask(effect) for effect in target.request]
+        requested = [f"{effect}/{self.ask(effect)}" for effect in target.request]
         raised.extend(target.raises)
         self.changed = True
         self.record(

@@ -22,7 +22,7 @@ class AuditRow(msgspec.Struct, frozen=True):
     """What happened to one event: the evidence of a transition, or of why there was none.
 
     `version` is the one that the event found. `branch` is the id of the row of the table, `actions` ran in this order.
-    `payload` is JSON. `error` is a traceback.
+    `requested` lists effects as name/intent id, `payload` is JSON, `error` is a traceback.
     """
 
     instance: str
