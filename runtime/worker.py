@@ -10,7 +10,6 @@ import asyncio
 import heapq
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -33,12 +32,11 @@ Delivery = tuple[EventContext, "asyncio.Future[Receipt]"]
 
 
 class Restart(msgspec.Struct, frozen=True):
-    """What a start found. `last_commit_at` is in milliseconds since the epoch, None when the store was empty."""
+    """What a start found: instances that go on, instances set aside, and how many effects were under way."""
 
     restored: tuple[str, ...]
     quarantined: tuple[Quarantined, ...]
     open_intents: int
-    last_commit_at: int | None
 
 
 class Worker:
@@ -80,17 +78,15 @@ class Worker:
 
     # -- starting and stopping -------------------------------------------------------------------------------------
 
-    async def start(self, *, now: int | None = None) -> Restart:
+    async def start(self) -> Restart:
         """Load everything, set aside what cannot be understood, and go on with the effects that were under way.
-
-        `now` (milliseconds) is by default the clock's.
 
         Raises:
             StoreError: the database cannot be read.
             LedgerMismatch: the books in it do not add up.
         """
         state = await self._in_writer(self._store.load)
-        now = self.clock.now() if now is None else now
+        now = self.clock.now()
         self.portfolio = Portfolio.load(self.portfolio.slots, state.entries, state.reservations, state.balances)
         self._dispatcher.portfolio = self.portfolio
         for instance, identity, at, receipt in state.identities:
@@ -107,12 +103,11 @@ class Worker:
         for intent in mine:
             self._open_attempts[intent.intent_id] = intent.attempt
             self._outbox.start(intent, recovering=True)
-        return Restart(tuple(self.instances), tuple(self.quarantined.values()), len(mine), state.last_commit_at)
+        return Restart(tuple(self.instances), tuple(self.quarantined.values()), len(mine))
 
     async def stop(self) -> None:
-        """Commit what is in the inbox, abandon running effects (the outbox keeps them) and close the store."""
-        with suppress(StoreError):
-            await self.pump()
+        """Abandon the inbox (nobody was told that it was handled) and the running effects (the outbox keeps them), and
+        close the store."""
         await self._outbox.stop()
         await self._in_writer(self._store.close)
         self._writer.shutdown()
@@ -169,6 +164,12 @@ class Worker:
         self._wake.set()
         return future
 
+    async def send(self, instance: str, payload: Any, *, at: int | None = None, id: str | None = None) -> Receipt:
+        """Handle the event that `payload` is, as `process` does. `at` (milliseconds) is by default the clock's now."""
+        return await self.process(
+            EventContext(payload.event, instance, self.clock.now() if at is None else at, payload, id)
+        )
+
     async def process(self, ctx: EventContext) -> Receipt:
         """Handle one event and return its receipt once it is committed. Raises as `post` and `pump`."""
         future = self.post(ctx)
@@ -192,6 +193,13 @@ class Worker:
                 await self._handle(group)
             return bool(group)
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing can happen before virtual time moves on. Raises TypeError when the clock is not virtual."""
+        if not isinstance(self.clock, VirtualClock):
+            raise TypeError("only virtual time stands still; with a real clock use `run`")
+        return not self._inbox and self._outbox.running == self.clock.sleeping
+
     async def settle(self) -> None:
         """Handle events until nothing can happen before virtual time moves on.
 
@@ -199,13 +207,14 @@ class Worker:
             StoreError: as `pump`.
             TypeError: the clock is not virtual.
         """
-        if not isinstance(self.clock, VirtualClock):
-            raise TypeError("only virtual time stands still; with a real clock use `run`")
-        while True:
-            while self._outbox.running > self.clock.sleeping:  # noqa: ASYNC110 - each turn lets the effects go on
+        while not self.idle:
+            while self._inbox_must_wait():  # noqa: ASYNC110 - each turn lets the effects go on
                 await asyncio.sleep(0)
-            if not await self.pump():
-                return
+            await self.pump()
+
+    def _inbox_must_wait(self) -> bool:
+        """Whether effects are still on their way to an outcome at this instant: a group holds all of them."""
+        return isinstance(self.clock, VirtualClock) and self._outbox.running > self.clock.sleeping
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Handle events and fire timers as they come, until `stopping` is set. Raises as `pump`."""
