@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from codegen.diagrams.edges import map_edges
-from codegen.diagrams.focus_dot import focus_diagram, leaving_branches
+from codegen.diagrams.focus import focuses
+from codegen.diagrams.focus_dot import focus_diagram
 from codegen.diagrams.mermaid import mermaid
 from codegen.diagrams.overview import overview
 from codegen.diagrams.page import page
@@ -30,10 +31,11 @@ def render(machine: Machine) -> dict[str, str]:
         "README.md": page(machine),
         "machine.svg": tidy_svg(draw(_placed(source), "svg", placed=True), note, branches),
     }
-    for phase in machine.spec.phases:
-        source = focus_diagram(machine, phase).source
+    for phase, view in focuses(machine).items():
+        source = focus_diagram(machine, view).source
+        leaving = {f"out-{number}": row.branches for number, row in enumerate(view.leaving, 1)}
         files[f"phases/{phase}.dot"] = f"// {note}\n{source}"
-        files[f"phases/{phase}.svg"] = tidy_svg(draw(source, "svg"), note, leaving_branches(machine, phase))
+        files[f"phases/{phase}.svg"] = tidy_svg(draw(source, "svg"), note, leaving)
     return files
 
 
@@ -42,8 +44,8 @@ def write_png(machine: Machine, folder: Path) -> list[Path]:
     Raises RendererError and OSError."""
     folder.mkdir(parents=True, exist_ok=True)
     drawings = {"machine": draw(_placed(overview(machine).source), "png", placed=True, dpi=PNG_DPI)}
-    for phase in machine.spec.phases:
-        drawings[phase] = draw(focus_diagram(machine, phase).source, "png", dpi=PNG_DPI)
+    for phase, view in focuses(machine).items():
+        drawings[phase] = draw(focus_diagram(machine, view).source, "png", dpi=PNG_DPI)
     written = []
     for name, drawing in drawings.items():
         path = folder / f"{name}.png"

@@ -6,11 +6,11 @@ the steps of the happy path are bundles of their own. So the sixteen rows that l
 from the group's border.
 
 The SVG names every edge `edge-<FROM>-<TO>` and lists the branches it stands for, each as PHASE/EVENT/n, in its
-attribute `data-branches`. Every branch that leaves a phase is in exactly one such list. FROM and TO are phases or
-groups; re-entering a group by its history leads to `<group>-history`, and `any-phase` is where an `otherwise` of many
-phases outside all groups is drawn from. The edge of a branch is also found without the list: try as FROM the phase,
-then its groups from the innermost out, then `any-phase`; for each of them as TO the target, then its groups from the
-innermost out; the first edge that exists is the one.
+attribute `data-branches`. Every branch that leaves a phase is in exactly one such list, which is what to count by.
+FROM and TO are phases or groups; re-entering a group by its history leads to `<group>-history`, and `any-phase` is
+where an `otherwise` of many phases outside all groups is drawn from. Without the lists, the edge of a branch is the
+first that exists when FROM is tried as the phase, its groups from the innermost out and `any-phase`, and for each of
+them TO as the target and its groups from the innermost out.
 """
 
 from __future__ import annotations
@@ -93,7 +93,8 @@ def map_edges(machine: Machine) -> tuple[MapEdge, ...]:
     for row in _rows(machine):
         pair = (row.tail, row.target)
         bundles.setdefault(pair if pair in steps else _bundle(machine, *pair), []).append(row)
-    edges = [_edge(machine, rows, steps) for rows in bundles.values()]
+    errors = error_phases(machine)
+    edges = [_edge(machine, rows, steps, errors) for rows in bundles.values()]
     return tuple(sorted(edges, key=lambda edge: edge.kind is not EdgeKind.HAPPY))
 
 
@@ -114,6 +115,9 @@ def _rows(machine: Machine) -> list[_Row]:
         else:
             own.add((phase, target))
         rows.append(_Row(phase, tail, target, event, branch.id))
+    for place, row in enumerate(rows):
+        if (row.phase, row.target) in own:
+            rows[place] = replace(row, tail=row.phase)
     for target, places in loose.items():
         unowned = [place for place in places if (rows[place].phase, target) not in own]
         if len({rows[place].phase for place in unowned}) > FEW:
@@ -150,9 +154,8 @@ def _cover(machine: Machine, names: Iterable[str]) -> str:
     return next(name for name in chains[0] if all(name in chain for chain in chains))
 
 
-def _edge(machine: Machine, rows: list[_Row], steps: frozenset[tuple[str, str]]) -> MapEdge:
+def _edge(machine: Machine, rows: list[_Row], steps: frozenset[tuple[str, str]], errors: frozenset[str]) -> MapEdge:
     pairs = tuple(dict.fromkeys((row.tail, row.target) for row in rows))
-    errors = error_phases(machine)
     if pairs[0] in steps:
         kind = EdgeKind.HAPPY
     elif all(target in errors for _, target in pairs):

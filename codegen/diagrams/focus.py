@@ -6,7 +6,7 @@ exactly one row of `leaving`, `staying` or `ignored`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from codegen.diagrams.edges import error_phases, from_event, happy_steps, raises_timeout
@@ -54,8 +54,22 @@ class Focus:
     """The events whose whole cell is defer, ignore or reject."""
 
 
-def focus(machine: Machine, phase: str) -> Focus:
-    rows = merged(row for row in _rows(machine, phase))
+def focuses(machine: Machine) -> dict[str, Focus]:
+    """Each phase of the machine in focus."""
+    steps, errors = happy_steps(machine), error_phases(machine)
+    rows = {phase: list(_rows(machine, phase, steps, errors)) for phase in machine.spec.phases}
+    arriving: dict[str, dict[str, list[FocusRow]]] = {phase: {} for phase in machine.spec.phases}
+    for phase, its_rows in rows.items():
+        for row in its_rows:
+            targets = machine.group_phases[row.history] if row.history is not None else (row.target,)
+            for target in targets:
+                if target is not None and target != phase:
+                    arriving[target].setdefault(phase, []).append(row)
+    return {phase: _focus(machine, phase, rows[phase], arriving[phase]) for phase in machine.spec.phases}
+
+
+def _focus(machine: Machine, phase: str, own: Iterable[FocusRow], arriving: Mapping[str, Sequence[FocusRow]]) -> Focus:
+    rows = _merged(own)
     leaving = [row for row in rows if row.target is not None or row.history is not None]
     # The happy path first and errors last; rows to one target together, so that no arrows cross.
     ranked = sorted(leaving, key=lambda row: (row.kind is EdgeKind.ERROR, row.kind is not EdgeKind.HAPPY))
@@ -65,7 +79,7 @@ def focus(machine: Machine, phase: str) -> Focus:
     cells = machine.cells[phase]
     return Focus(
         phase=phase,
-        sources=tuple(_sources(machine, phase)),
+        sources=tuple(_sources(arriving)),
         leaving=tuple(leaving),
         staying=tuple(row for row in rows if row not in leaving and not row.ignored),
         ignored=tuple(row for row in rows if row.ignored),
@@ -73,8 +87,9 @@ def focus(machine: Machine, phase: str) -> Focus:
     )
 
 
-def _rows(machine: Machine, phase: str) -> Iterator[FocusRow]:
-    steps, errors = happy_steps(machine), error_phases(machine)
+def _rows(
+    machine: Machine, phase: str, steps: frozenset[tuple[str, str]], errors: frozenset[str]
+) -> Iterator[FocusRow]:
     for event, cell in machine.cells[phase].items():
         for index, branch in enumerate(cell.branches):
             is_timer = raises_timeout(machine, phase, event)
@@ -111,7 +126,7 @@ def _conditions(branch: Branch, *, first: bool) -> tuple[str, ...]:
     return tuple(guard if expected else f"not {guard}" for guard, expected in branch.guards)
 
 
-def merged(rows: Iterable[FocusRow]) -> list[FocusRow]:
+def _merged(rows: Iterable[FocusRow]) -> list[FocusRow]:
     """The rows, those that differ only in their event drawn together, in the order of their first ones."""
     together: dict[FocusRow, list[FocusRow]] = {}
     for row in rows:
@@ -126,28 +141,23 @@ def merged(rows: Iterable[FocusRow]) -> list[FocusRow]:
     ]
 
 
-def _sources(machine: Machine, phase: str) -> Iterator[Source]:
+def _sources(arriving: Mapping[str, Sequence[FocusRow]]) -> Iterator[Source]:
     own: dict[tuple[FocusRow, ...], list[str]] = {}
     shared: dict[Origin, list[tuple[str, FocusRow]]] = {}
     kept: dict[tuple[FocusRow, ...], tuple[FocusRow, ...]] = {}
-    for other in machine.spec.phases:
-        rows = [] if other == phase else [row for row in _rows(machine, other) if _leads_to(machine, row, phase)]
-        mine = tuple(merged(row for row in rows if row.origin.kind == "phase"))
+    for phase, rows in arriving.items():
+        mine = tuple(_merged(row for row in rows if row.origin.kind == "phase"))
         if mine:
-            # Other phases with the same rows share the card, whatever their branches are called.
+            # Phases with the same rows share a card, whatever their branches are called.
             key = tuple(replace(row, branches=(), origin=Origin("phase", "")) for row in mine)
-            own.setdefault(key, []).append(other)
+            own.setdefault(key, []).append(phase)
             kept.setdefault(key, mine)
         for row in rows:
             if row.origin.kind != "phase":
-                shared.setdefault(row.origin, []).append((other, row))
+                shared.setdefault(row.origin, []).append((phase, row))
     for key, phases in own.items():
         yield Source(title=", ".join(phases), phases=tuple(phases), rows=kept[key])
     for origin, entries in shared.items():
-        phases = list(dict.fromkeys(other for other, _ in entries))
+        phases = list(dict.fromkeys(phase for phase, _ in entries))
         title = f"any phase of {origin.name}" if origin.kind == "group" else "any phase without a row of its own"
-        yield Source(title=title, phases=tuple(phases), rows=tuple(merged(row for _, row in entries)))
-
-
-def _leads_to(machine: Machine, row: FocusRow, phase: str) -> bool:
-    return row.target == phase or (row.history is not None and phase in machine.group_phases[row.history])
+        yield Source(title=title, phases=tuple(phases), rows=tuple(_merged(row for _, row in entries)))

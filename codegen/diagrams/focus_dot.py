@@ -10,28 +10,27 @@ from collections.abc import Iterable
 from graphviz import Digraph
 
 from codegen.diagrams import style
-from codegen.diagrams.edges import error_phases
-from codegen.diagrams.focus import Focus, FocusRow, focus
+from codegen.diagrams.focus import Focus, FocusRow
 from codegen.diagrams.style import EdgeKind, escaped, font, listed, plain, wrapped
 from codegen.model import CellKind, Machine
 
-CARD_CHARS = 46
+CARD_CHARS = 44
 SOURCE_CHARS = 36
 TARGET_CHARS = 24
 # In points, so that the cards of a column stand flush.
-SOURCE_WIDTH = 186
+SOURCE_WIDTH = 172
 TARGET_WIDTH = 136
 
 
-def focus_diagram(machine: Machine, phase: str) -> Digraph:
-    """The focus diagram of a phase as DOT."""
-    view = focus(machine, phase)
+def focus_diagram(machine: Machine, view: Focus) -> Digraph:
+    """The focus diagram of a phase as DOT. Its edges out are `out-1`, `out-2`, ... in the order of `view.leaving`."""
+    phase = view.phase
     graph = Digraph(
         f"{machine.spec.machine} {phase}",
         graph_attr={
             "rankdir": "LR",
             "nodesep": "0.16",
-            "ranksep": "0.8",
+            "ranksep": "0.7",
             "pad": "0.1",
             "bgcolor": style.PAPER,
             "fontname": style.FONT,
@@ -65,11 +64,6 @@ def focus_diagram(machine: Machine, phase: str) -> Digraph:
     return graph
 
 
-def leaving_branches(machine: Machine, phase: str) -> dict[str, tuple[str, ...]]:
-    """The branches that each edge out of the card stands for, by the edge's id."""
-    return {f"out-{number}": row.branches for number, row in enumerate(focus(machine, phase).leaving, 1)}
-
-
 def _edge(row: FocusRow) -> dict[str, str]:
     return {**style.edge_style(row.kind), "tooltip": plain(", ".join(row.events))}
 
@@ -78,10 +72,10 @@ def _card(machine: Machine, view: Focus) -> str:
     phase = machine.spec.phases[view.phase]
     groups = ", in ".join(machine.phase_groups[view.phase])
     head = [font(f"<b>{escaped(view.phase)}</b>", 13)]
-    head += [font(line, 9, style.FAINT) for line in wrapped(phase.summary, CARD_CHARS + 6)]
+    head += [font(line, 9, style.FAINT) for line in wrapped(phase.summary, CARD_CHARS + 4)]
     if groups:
         head.append(font(escaped(f"in {groups}"), 8, style.FAINT))
-    error = view.phase in error_phases(machine)
+    error = any(row.kind is EdgeKind.ERROR for source in view.sources for row in source.rows)
     body = [_cell(head, port="top", line=False)]
     body += [_cell(lines) for lines in _nature(machine, view)]
     if view.staying:
@@ -120,8 +114,8 @@ def _nature(machine: Machine, view: Focus) -> Iterable[list[str]]:
 
 
 def _labelled(label: str, texts: Iterable[str], colour: str = style.INK) -> list[str]:
-    lines = [line for text in texts for line in wrapped(f"{label}: {text}", CARD_CHARS + 6)]
-    return [font(line, 8.5, colour) for line in lines]
+    lines = [line for text in texts for line in wrapped(f"{label}: {text}", CARD_CHARS + 4)]
+    return [font(line, 9, colour) for line in lines]
 
 
 def _deeds(do: Iterable[str], request: Iterable[str], raises: Iterable[str]) -> list[str]:
@@ -134,7 +128,7 @@ def _row_lines(row: FocusRow, width: int) -> list[str]:
     colour = style.COLOURS[row.kind] if row.kind in (EdgeKind.ERROR, EdgeKind.HAPPY) else style.INK
     if row.is_timer:
         colour = style.COLOURS[EdgeKind.TIMEOUT]
-    lines = [font(f"<b>{line}</b>", 8.5, colour) for line in listed(row.events, width - 6)]
+    lines = [font(f"<b>{line}</b>", 9, colour) for line in listed(row.events, width - 6)]
     marks = [row.order] if row.order else []
     if row.is_timer:
         marks.append("timer")
@@ -143,11 +137,11 @@ def _row_lines(row: FocusRow, width: int) -> list[str]:
     if row.origin.kind == "event":
         marks.append("otherwise")
     if marks:
-        lines[-1] += font(f"  {escaped(', '.join(marks))}", 7.5, style.FAINT)
+        lines[-1] += font(f"  {escaped(', '.join(marks))}", 8, style.FAINT)
     if row.conditions:
-        lines += [font(line, 8.5) for line in wrapped(f"[{' and '.join(row.conditions)}]", width)]
+        lines += [font(line, 9) for line in wrapped(f"[{' and '.join(row.conditions)}]", width)]
     for text in _deeds(row.do, row.request, row.raises):
-        lines += [font(line, 8.5, style.FAINT) for line in wrapped(f"/ {text}", width)]
+        lines += [font(line, 9, style.FAINT) for line in wrapped(f"/ {text}", width)]
     return lines
 
 
@@ -158,11 +152,11 @@ def _undone(view: Focus) -> Iterable[list[str]]:
         if kind == "ignore":
             texts += [f"ignored when {' and '.join(row.conditions)}: {', '.join(row.events)}" for row in view.ignored]
         if texts:
-            yield [font(line, 7.5, style.FAINT) for text in texts for line in wrapped(text, CARD_CHARS + 14)]
+            yield [font(line, 8, style.FAINT) for text in texts for line in wrapped(text, CARD_CHARS + 8)]
 
 
 def _source_card(title: str, rows: Iterable[FocusRow], place: int) -> str:
-    head = [font(f"<b>{line}</b>", 9.5) for line in wrapped(title, SOURCE_CHARS)]
+    head = [font(f"<b>{line}</b>", 10) for line in wrapped(title, SOURCE_CHARS - 8)]
     body = [_cell(head, line=False, width=SOURCE_WIDTH)]
     for number, row in enumerate(rows):
         body.append(_cell(_row_lines(row, SOURCE_CHARS), port=f"row{number}", line=number > 0))
@@ -174,7 +168,7 @@ def _target_card(machine: Machine, phase: str, title: str, row: FocusRow) -> str
         text = machine.spec.groups[row.history or ""].summary
     else:
         text = "again: exit and entry run" if row.target == phase else machine.spec.phases[row.target].summary
-    lines = [font(f"<b>{line}</b>", 9.5) for line in wrapped(title, TARGET_CHARS)]
+    lines = [font(f"<b>{line}</b>", 10) for line in wrapped(title, TARGET_CHARS)]
     lines += [font(line, 8, style.FAINT) for line in wrapped(text, TARGET_CHARS + 4)]
     error = row.kind is EdgeKind.ERROR
     body = [_cell(lines, line=False, width=TARGET_WIDTH)]
@@ -184,7 +178,7 @@ def _target_card(machine: Machine, phase: str, title: str, row: FocusRow) -> str
 
 
 def _heading(text: str) -> str:
-    return _cell([font(escaped(text), 7.5, style.FAINT)], fill=style.GROUP_FILLS[1], line=False, pad=2)
+    return _cell([font(escaped(text), 8, style.FAINT)], fill=style.GROUP_FILLS[1], line=False, pad=2)
 
 
 def _cell(

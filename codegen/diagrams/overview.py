@@ -20,6 +20,7 @@ def overview(machine: Machine) -> Digraph:
     """The map as DOT."""
     edges = map_edges(machine)
     places = rows(machine, edges)
+    errors = error_phases(machine)
     graph = Digraph(
         machine.spec.machine,
         graph_attr={
@@ -54,10 +55,10 @@ def overview(machine: Machine) -> Digraph:
     inner = {name for group in machine.spec.groups.values() for name in group.groups}
     for name in machine.spec.groups:
         if name not in inner:
-            graph.subgraph(_cluster(machine, name, edges, depth=0))
+            graph.subgraph(_cluster(machine, name, edges, errors))
     for phase, groups in machine.phase_groups.items():
         if not groups:
-            _phase(graph, machine, phase)
+            _phase(graph, machine, phase, errors)
     if any(edge.tail == ANY_PHASE for edge in edges):
         _pill(graph, ANY_PHASE, "any phase")
     _ranks(graph, machine, places)
@@ -68,7 +69,7 @@ def overview(machine: Machine) -> Digraph:
     return graph
 
 
-def _cluster(machine: Machine, name: str, edges: Sequence[MapEdge], depth: int) -> Digraph:
+def _cluster(machine: Machine, name: str, edges: Sequence[MapEdge], errors: frozenset[str], depth: int = 0) -> Digraph:
     group = machine.spec.groups[name]
     cluster = Digraph(
         f"cluster_{name}",
@@ -99,9 +100,9 @@ def _cluster(machine: Machine, name: str, edges: Sequence[MapEdge], depth: int) 
     if any(edge.tail == name and inside(machine, edge.head, name) for edge in edges):
         _pill(cluster, f"{name}{HISTORY}{ANY_PHASE}", f"any of {name}")
     for phase in group.phases:
-        _phase(cluster, machine, phase)
+        _phase(cluster, machine, phase, errors)
     for child in group.groups:
-        cluster.subgraph(_cluster(machine, child, edges, depth + 1))
+        cluster.subgraph(_cluster(machine, child, edges, errors, depth + 1))
     return cluster
 
 
@@ -117,7 +118,7 @@ def _pill(graph: Digraph, name: str, text: str) -> None:
     )
 
 
-def _phase(graph: Digraph, machine: Machine, name: str) -> None:
+def _phase(graph: Digraph, machine: Machine, name: str, errors: frozenset[str]) -> None:
     phase = machine.spec.phases[name]
     lines = [f"<b>{escaped(name)}</b>"]
     if phase.timeout:
@@ -130,7 +131,7 @@ def _phase(graph: Digraph, machine: Machine, name: str) -> None:
     attributes = {"id": f"phase-{name}", "label": f"<{'<br/>'.join(lines)}>", "tooltip": plain(phase.summary)}
     if name in machine.spec.happy_path:
         attributes |= {"color": style.COLOURS[EdgeKind.HAPPY], "penwidth": "1.6", "group": "happy path"}
-    if name in error_phases(machine):
+    if name in errors:
         attributes |= {"color": style.COLOURS[EdgeKind.ERROR], "fillcolor": style.ERROR_FILL}
     if phase.final:
         attributes |= {"peripheries": "2"}
@@ -209,6 +210,8 @@ def _keep_labelsinside(graph: Digraph, machine: Machine, edges: Sequence[MapEdge
             graph.edge(tail, below[0], style="invis", weight="0")
         elif above:
             graph.edge(above[0], head, style="invis", weight="0")
+        else:
+            graph.edge(tail, head, style="invis", weight="0", label=" ")
 
 
 def _share_group(machine: Machine, phase: str, other: str) -> bool:

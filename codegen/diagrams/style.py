@@ -63,19 +63,19 @@ def escaped(text: str) -> str:
 
 
 def plain(text: str) -> str:
-    """`text` for a DOT attribute that is not an HTML-like label. Lines stay apart; the renderer decodes entities."""
-    lines = [escaped(line).replace("\\", "&#92;") for line in text.splitlines()]
-    return "&#10;".join(lines)
+    """`text` for a DOT attribute that is not an HTML-like label; lines stay apart. The renderer decodes entities, and
+    may expand escapes more than once, so a backslash becomes the character that looks like it."""
+    return "&#10;".join(escaped(line).replace("\\", "\N{REVERSE SOLIDUS OPERATOR}") for line in text.splitlines())
 
 
-def font(text: str, size: float, colour: str = INK) -> str:
-    """`text`, which is escaped already, in a size (points) and a colour."""
-    return f'<font point-size="{size:g}" color="{colour}">{text}</font>'
+def font(text: str, size: int, colour: str = INK) -> str:
+    """`text`, which is escaped already, in a size (whole points: the renderer drops the rest) and a colour."""
+    return f'<font point-size="{size}" color="{colour}">{text}</font>'
 
 
 def wrapped(text: str, width: int) -> list[str]:
     """`text` in escaped lines of at most `width` characters (a longer word stays whole)."""
-    return [html.escape(line) for line in textwrap.wrap(clean(text), width, break_long_words=False)] or [""]
+    return [html.escape(line) for line in textwrap.wrap(clean(text), width, break_long_words=False)]
 
 
 def listed(names: Iterable[str], width: int) -> list[str]:
