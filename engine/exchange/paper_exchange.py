@@ -20,9 +20,8 @@ remainder is canceled.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Mapping
-from decimal import ROUND_DOWN, Context, Decimal, localcontext
-from fractions import Fraction
+from collections.abc import Callable, Mapping
+from decimal import Context, Decimal, localcontext
 from pathlib import Path
 
 import msgspec
@@ -40,11 +39,12 @@ from engine.exchange.gateway import (
     Side,
 )
 from engine.exchange.liquidity import Liquidity
-from engine.exchange.paper_store import BookOrder, PaperExchangeError, PaperStore, Request, Synchronous, plain
+from engine.exchange.paper_file import PaperExchangeError, Synchronous
+from engine.exchange.paper_rules import bare, broken_rule, changes, new_trade, to_tick, worst_cost
+from engine.exchange.paper_store import BookOrder, PaperStore, Request, plain
 from engine.exchange.price_path import PricePath
 
 _EXACT = Context(prec=60)
-_FEE_UNIT = Decimal("0.00000001")
 _MARKET_BUY_MARGIN = Decimal("1.05")
 _ZERO = Decimal(0)
 _AFTER_ALL = 1 << 62
@@ -177,8 +177,10 @@ class PaperExchange:
         """Log the order as sent, with its fate. The same message again (same id, same stamp) changes nothing.
 
         Raises:
-            ValueError: the stamp was already used for another order under this id.
+            ValueError: the stamp was already used for another order under this id, or a number is none.
         """
+        if order.amount.is_nan() or (order.price is not None and order.price.is_nan()):
+            raise ValueError(f"{order.client_order_id}: its amount or price is not a number")
         request = self._send(RequestKind.SUBMIT, order.symbol, order.client_order_id, order, claim, sent_at)
         if request.order != order:
             raise ValueError(f"{order.client_order_id}: stamp {claim.claimed_at} belongs to another order")
@@ -232,7 +234,6 @@ class PaperExchange:
         return request
 
     def _arrive(self, request: Request) -> None:
-        self._now = max(self._now, request.arrives_at)
         if request.arrives_at > request.deadline:
             self._settle(request, "expired", f"arrived {request.arrives_at - request.deadline} ms after its deadline")
         elif request.order is not None:
@@ -254,7 +255,7 @@ class PaperExchange:
             self._settle(request, "refused", f"unknown symbol {order.symbol!r}")
             return
         price = self._reference_price(market, order, at)
-        reason = _broken_rule(market, order, price)
+        reason = broken_rule(market, order, price)
         if reason is not None or price is None:
             self._settle(request, "refused", reason or "the market has no price yet")
             return
@@ -275,7 +276,7 @@ class PaperExchange:
             seq=self._next_seq,
             exchange_order_id=faults.order_number(seed, order.client_order_id, request.claimed_at),
             request=msgspec.structs.replace(
-                order, amount=_bare(order.amount), price=None if order.price is None else _bare(order.price)
+                order, amount=bare(order.amount), price=None if order.price is None else bare(order.price)
             ),
             claimed_at=request.claimed_at,
             accepted_at=at,
@@ -332,17 +333,17 @@ class PaperExchange:
         assert bar is not None
         piece, left = liquidity.left_at(bar, at)
         part = self._part_of(order, market)
-        qty = _bare(min(part.upto - order.filled, left))
+        qty = bare(min(part.upto - order.filled, left))
         taker = request.price is None or at == order.accepted_at
         price = request.price if request.price is not None and not taker else self._price_for(market, request.side, at)
         assert price is not None
-        trade = _trade(order, market, qty, price, taker, at)
+        trade = new_trade(order, market, qty, price, taker, at)
         if not self._pay(order, market, trade):
             self._finish(order, OrderStatus.CANCELED, at)
             return
         self._store.add_trade(order.seq, len(order.trades), trade)
         order.trades.append(trade)
-        order.filled = _bare(order.filled + qty)
+        order.filled = bare(order.filled + qty)
         liquidity.take(piece.ends_at, qty)
         self._store.save_slice(request.symbol, liquidity.used_slice, liquidity.used)
         if order.filled == request.amount:
@@ -414,22 +415,22 @@ class PaperExchange:
         if order.type is OrderType.LIMIT:
             return order.price
         last = self._prices[market.symbol].last_price(at)
-        return None if last is None else _to_tick(last, market, order.side)
+        return None if last is None else to_tick(last, market, order.side)
 
     def _price_for(self, market: Market, side: Side, at: int) -> Decimal:
         price = self._prices[market.symbol].price_at(at)
         assert price is not None
-        return _to_tick(price, market, side)
+        return to_tick(price, market, side)
 
     def _lock_for(self, market: Market, order: OrderRequest, price: Decimal) -> tuple[str, Decimal, Decimal]:
         """The currency, what must be free, and what is locked."""
         if order.side is Side.SELL:
             return market.base, order.amount, order.amount
         if order.type is OrderType.LIMIT:
-            cost = _worst_cost(market, order.amount, price)
+            cost = worst_cost(market, order.amount, price)
             return market.quote, cost, cost
-        cost = _worst_cost(market, order.amount, price)
-        wanted = _worst_cost(market, order.amount, price * _MARKET_BUY_MARGIN)
+        cost = worst_cost(market, order.amount, price)
+        wanted = worst_cost(market, order.amount, price * _MARKET_BUY_MARGIN)
         return market.quote, cost, max(cost, min(wanted, self._balances[market.quote].free))
 
     def _pay(self, order: BookOrder, market: Market, trade: ExchangeTrade) -> bool:
@@ -447,7 +448,7 @@ class PaperExchange:
             rest = order.request.amount - order.filled - trade.qty
             kept = max(order.locked - cost, _ZERO)
             if order.request.price is not None:
-                kept = _worst_cost(market, rest, order.request.price)
+                kept = worst_cost(market, rest, order.request.price)
             quote.locked += kept - order.locked
             quote.free += order.locked - cost - kept
             order.locked = kept
@@ -488,13 +489,13 @@ class PaperExchange:
             for order in self._store.orders_traded_after(instant):
                 for trade in order.trades:
                     if trade.at > instant:
-                        for currency, change in _changes(self.markets[order.request.symbol], order, trade):
+                        for currency, change in changes(self.markets[order.request.symbol], order, trade):
                             totals[currency] -= change
-            return {currency: _bare(total) for currency, total in totals.items()}
+            return {currency: bare(total) for currency, total in totals.items()}
 
     def free(self) -> dict[str, Decimal]:
         """What is not locked in open orders, by currency."""
-        return {currency: _bare(balance.free) for currency, balance in self._balances.items()}
+        return {currency: bare(balance.free) for currency, balance in self._balances.items()}
 
     def trades(self) -> list[BookTrade]:
         """Every trade ever made, in the order of time."""
@@ -544,61 +545,3 @@ def _priority(order: BookOrder) -> tuple[bool, bool, Decimal, int]:
     price = order.request.price
     buys = order.request.side is Side.BUY
     return (not buys, price is not None, _ZERO if price is None else -price if buys else price, order.seq)
-
-
-def _broken_rule(market: Market, order: OrderRequest, price: Decimal | None) -> str | None:
-    if (order.type is OrderType.LIMIT) != (order.price is not None):
-        return "a limit order has a price, a market order has none"
-    if order.amount < market.min_amount or order.amount <= 0:
-        return f"amount {plain(order.amount)} is below the minimum {plain(market.min_amount)}"
-    if order.amount % market.amount_step:
-        return f"amount {plain(order.amount)} is no multiple of the step {plain(market.amount_step)}"
-    if price is None:
-        return None
-    if price <= 0 or price % market.price_tick:
-        return f"price {plain(price)} is no multiple of the tick {plain(market.price_tick)}"
-    if order.amount * price < market.min_notional:
-        return f"notional {plain(order.amount * price)} is below the minimum {plain(market.min_notional)}"
-    return None
-
-
-def _worst_cost(market: Market, amount: Decimal, price: Decimal) -> Decimal:
-    notional = amount * price
-    if market.fee_in_base:
-        return notional
-    return notional + _fee(notional, max(market.maker_fee, market.taker_fee, _ZERO))
-
-
-def _fee(value: Decimal, rate: Decimal) -> Decimal:
-    # Rounded down, the fees of an order's parts never exceed the fee that was locked for the whole.
-    return (value * rate).quantize(_FEE_UNIT, ROUND_DOWN)
-
-
-def _trade(order: BookOrder, market: Market, qty: Decimal, price: Decimal, taker: bool, at: int) -> ExchangeTrade:
-    rate = market.taker_fee if taker else market.maker_fee
-    in_base = market.fee_in_base and order.request.side is Side.BUY
-    return ExchangeTrade(
-        trade_id=f"{order.exchange_order_id}-{len(order.trades) + 1}",
-        qty=qty,
-        price=_bare(price),
-        fee=_bare(_fee(qty if in_base else qty * price, rate)),
-        fee_currency=market.base if in_base else market.quote,
-        at=at,
-    )
-
-
-def _changes(market: Market, order: BookOrder, trade: ExchangeTrade) -> Iterable[tuple[str, Decimal]]:
-    sign = 1 if order.request.side is Side.BUY else -1
-    yield market.base, sign * trade.qty
-    yield market.quote, -sign * trade.qty * trade.price
-    yield trade.fee_currency, -trade.fee
-
-
-def _to_tick(price: Fraction, market: Market, side: Side) -> Decimal:
-    ticks = price / Fraction(market.price_tick)
-    whole = -(-ticks.numerator // ticks.denominator) if side is Side.BUY else ticks.numerator // ticks.denominator
-    return max(whole, 1) * market.price_tick
-
-
-def _bare(value: Decimal) -> Decimal:
-    return Decimal(plain(value))

@@ -81,7 +81,7 @@ class PaperGateway:
                 if self._exchange.read_is_lost(order.client_order_id, self._present()):
                     return Unknown("the look-up got no answer")
                 settled = self._settled(request)
-                if settled.outcome in ("accepted", "duplicate", "refused"):
+                if settled.outcome in ("accepted", "refused"):
                     return self._answer(settled)
         found = self._exchange.look_up(order.symbol, order.client_order_id, self._present())
         if found is None:

@@ -56,7 +56,7 @@ def path_of(*shapes: Shape, symbol: str = "BTC/USD") -> PricePath:
 
 
 class World:
-    """One exchange file, its gateway and a virtual clock that begins one bar's length before nothing: at START."""
+    """One exchange file, its gateway and a virtual clock that begins at `now`."""
 
     def __init__(
         self,

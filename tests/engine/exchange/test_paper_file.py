@@ -15,7 +15,7 @@ from paper_world import ROUGH, ROUGH_END, START, Step, World, books, limit, path
 
 from engine.exchange.faults import CALM, HOSTILE
 from engine.exchange.paper_exchange import PaperExchange
-from engine.exchange.paper_store import PaperExchangeError, Synchronous
+from engine.exchange.paper_file import PaperExchangeError, Synchronous
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]

@@ -172,6 +172,21 @@ def test_a_cancel_of_nothing_is_absent(tmp_path: Path) -> None:
         assert world.one(world.gateway.cancel("BTC/USD", "a", world.claim())) == Absent()
 
 
+def test_a_cancel_of_an_order_that_is_sent_later_is_absent_too(tmp_path: Path) -> None:
+    with World(tmp_path / "x") as world:
+        claim = world.claim()
+        world.exchange.send_cancel("BTC/USD", "a", claim, START)
+        world.exchange.send_order(ORDER, Claim(1, START + 15, START + WINDOW), START + 15)
+        assert world.one(world.gateway.cancel("BTC/USD", "a", claim)) == Absent()
+
+
+def test_reads_are_up_to_date_whoever_moves_the_clock(tmp_path: Path) -> None:
+    with World(tmp_path / "x") as world:
+        world.exchange.send_order(ORDER, world.claim(), START)
+        world.clock.advance_to(START + BAR)
+        assert world.one(world.gateway.balances())["BTC"] == DEPOSITS["BTC"] + 1
+
+
 def test_a_cancel_that_overtakes_its_order_proves_nothing(tmp_path: Path) -> None:
     slow = msgspec.structs.replace(PROMPT, slow=5_000, slow_ms=(1_000, 1_000))
     for seed in range(50):

@@ -93,6 +93,14 @@ def test_our_orders_share_the_volume_best_price_first_then_the_earlier_one(tmp_p
         ]
 
 
+def test_small_orders_together_take_no_more_than_a_large_one(tmp_path: Path) -> None:
+    with World(tmp_path / "x", (100, 100, 100, 100, 600)) as world:
+        orders = [limit(order_id, "buy", 4, 100) for order_id in ("a", "b", "c", "d")]
+        world.run(*(world.gateway.submit(order, world.claim()) for order in orders), until=START + BAR)
+        filled = [(one.client_order_id, one.trade.at - START, one.trade.qty) for one in world.exchange.trades()]
+        assert filled == [("a", 10, 4), ("b", 10, 4), ("c", 10, 2), ("c", 10_000, 2), ("d", 10_000, 4)]
+
+
 def test_a_split_order_is_filled_in_parts_seconds_apart(tmp_path: Path) -> None:
     profile = msgspec.structs.replace(PROMPT, split=10_000, split_gap_ms=(3_000, 4_000))
     with World(tmp_path / "x", profile=profile) as world:
@@ -159,6 +167,8 @@ BAD_ORDERS = [
     (limit("a", "buy", 1000, 100), "insufficient balance: 100200 USD needed, 100000 free"),
     (market("a", "buy", 1000), "insufficient balance: 100200 USD needed, 100000 free"),
     (limit("a", "sell", 51, 100), "insufficient balance: 51 BTC needed, 50 free"),
+    (limit("a", "buy", "1E+1000", 100), "1E+1000 is out of range"),
+    (limit("a", "sell", 1, "Infinity"), "Infinity is out of range"),
     (limit("a", "buy", 1, 100, "DOGE/USD"), "unknown symbol 'DOGE/USD'"),
     (
         msgspec.structs.replace(market("a", "buy", 1), price=D(100)),
@@ -214,6 +224,7 @@ def test_a_client_id_is_unique_among_open_orders_only(tmp_path: Path) -> None:
         # Filled, the id is free: the hazard that a bot has to live with.
         world.run(world.gateway.submit(order, world.claim()), until=START + BAR)
         assert [state.client_order_id for state in world.exchange.orders()] == ["a", "a"]
+        assert world.one(world.gateway.look_up("BTC/USD", "a")) == world.exchange.orders()[1]
 
 
 def test_the_same_message_twice_is_one_order(tmp_path: Path) -> None:
@@ -224,6 +235,14 @@ def test_the_same_message_twice_is_one_order(tmp_path: Path) -> None:
         world.run(until=START + WINDOW)
         assert world.one(world.gateway.submit(order, claim)) == first
         assert len(world.exchange.orders()) == 1
+
+
+@pytest.mark.parametrize(("amount", "price"), [("NaN", 100), (1, "sNaN")])
+def test_what_is_no_number_is_never_sent(tmp_path: Path, amount: object, price: object) -> None:
+    with World(tmp_path / "x") as world:
+        with pytest.raises(ValueError, match="not a number"):
+            world.one(world.gateway.submit(limit("a", "buy", amount, price), world.claim()))
+        assert world.exchange.requests() == []
 
 
 def test_one_stamp_for_two_different_orders_is_the_callers_mistake(tmp_path: Path) -> None:

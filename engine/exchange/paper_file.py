@@ -1,0 +1,120 @@
+"""The paper exchange's file: how it is made, and which files are refused."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
+from os import SEEK_END
+from pathlib import Path
+from typing import Literal
+
+APPLICATION_ID = 0x50575058
+SCHEMA_VERSION = 1
+Synchronous = Literal["NORMAL", "FULL"]
+
+_SCHEMA = """
+CREATE TABLE settings (body BLOB NOT NULL);
+CREATE TABLE balances (
+    currency TEXT PRIMARY KEY, deposited TEXT NOT NULL, free TEXT NOT NULL, locked TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE requests (
+    client_order_id TEXT NOT NULL, kind INTEGER NOT NULL, claimed_at INTEGER NOT NULL, deadline INTEGER NOT NULL,
+    symbol TEXT NOT NULL, body BLOB, fate TEXT NOT NULL, sent_at INTEGER NOT NULL, arrives_at INTEGER NOT NULL,
+    reply_at INTEGER NOT NULL, outcome TEXT, reason TEXT NOT NULL, order_seq INTEGER,
+    PRIMARY KEY (client_order_id, kind, claimed_at)
+) WITHOUT ROWID;
+CREATE INDEX requests_under_way ON requests (arrives_at) WHERE outcome IS NULL;
+CREATE TABLE orders (
+    seq INTEGER PRIMARY KEY, exchange_order_id TEXT NOT NULL UNIQUE, client_order_id TEXT NOT NULL,
+    symbol TEXT NOT NULL, side TEXT NOT NULL, type TEXT NOT NULL, amount TEXT NOT NULL, price TEXT,
+    claimed_at INTEGER NOT NULL, accepted_at INTEGER NOT NULL, status TEXT NOT NULL, closed_at INTEGER,
+    filled TEXT NOT NULL, locked TEXT NOT NULL, next_fill INTEGER,
+    reports INTEGER NOT NULL, reported_until INTEGER NOT NULL
+);
+CREATE INDEX orders_by_client_id ON orders (client_order_id);
+CREATE INDEX orders_open ON orders (symbol) WHERE status = 'open';
+CREATE TABLE trades (
+    order_seq INTEGER NOT NULL, number INTEGER NOT NULL, trade_id TEXT NOT NULL, qty TEXT NOT NULL,
+    price TEXT NOT NULL, fee TEXT NOT NULL, fee_currency TEXT NOT NULL, at INTEGER NOT NULL,
+    PRIMARY KEY (order_seq, number)
+) WITHOUT ROWID;
+CREATE INDEX trades_by_time ON trades (at);
+CREATE TABLE reports (
+    seq INTEGER PRIMARY KEY, order_seq INTEGER NOT NULL, deliver_at INTEGER, body BLOB NOT NULL
+);
+CREATE INDEX reports_by_delivery ON reports (deliver_at);
+CREATE TABLE slices (symbol TEXT PRIMARY KEY, ends_at INTEGER NOT NULL, used TEXT NOT NULL) WITHOUT ROWID;
+"""
+
+
+class PaperExchangeError(Exception):
+    """The paper exchange cannot open or go on with its file. The message says where, why and what to do."""
+
+
+def create(path: Path, settings: bytes, deposits: Mapping[str, str]) -> None:
+    """Make an empty set of books with these balances (plain decimals by currency).
+
+    Raises:
+        PaperExchangeError: there is no room for it, or no right to write there.
+    """
+    # Made beside its place and moved there whole: a file under its own name is complete, or it is damaged.
+    draft = path.with_name(path.name + ".new")
+    try:
+        for left_over in (draft.name, f"{draft.name}-journal", f"{path.name}-wal", f"{path.name}-shm"):
+            # SQLite would play a stranger's journal into the new file.
+            path.with_name(left_over).unlink(missing_ok=True)
+        with closing(sqlite3.connect(draft, isolation_level=None)) as db:
+            db.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
+            db.execute("INSERT INTO settings VALUES (?)", (settings,))
+            db.executemany(
+                "INSERT INTO balances VALUES (?, ?, ?, '0')",
+                [(currency, amount, amount) for currency, amount in deposits.items()],
+            )
+            db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        draft.replace(path)
+    except (OSError, sqlite3.Error) as error:
+        raise PaperExchangeError(
+            f"{path}: cannot be created ({error}). The paper exchange keeps its books there; "
+            "choose a folder that exists, can be written and has room."
+        ) from error
+
+
+def refuse_unreadable(path: Path) -> None:
+    """Raise PaperExchangeError unless `path` looks whole, ours, and of this version."""
+    # From the header's bytes: opening a stranger's file with SQLite could change it.
+    try:
+        with path.open("rb") as file:
+            header = file.read(100)
+            size = file.seek(0, SEEK_END)
+    except OSError as error:
+        raise PaperExchangeError(
+            f"{path}: cannot be read ({error.strerror}). The paper exchange keeps its books there; "
+            "see to the file's permissions, or choose another file."
+        ) from error
+    if len(header) < 100:
+        raise damaged(path)
+    if header[:16] != b"SQLite format 3\x00" or int.from_bytes(header[68:72]) != APPLICATION_ID:
+        raise PaperExchangeError(
+            f"{path}: this is not a paper exchange's file. Writing to it could destroy someone's data; "
+            "choose another file."
+        )
+    version = int.from_bytes(header[60:64])
+    if version != SCHEMA_VERSION:
+        raise PaperExchangeError(
+            f"{path}: written by a newer version of the paper exchange (format {version}, this one reads "
+            f"{SCHEMA_VERSION}). It would be misread; use the newer version, or choose another file."
+        )
+    # SQLite reads zeros where a page is cut. With a journal beside it the file may lawfully be short of pages.
+    page_size, pages = int.from_bytes(header[16:18]), int.from_bytes(header[28:32])
+    if not path.with_name(f"{path.name}-wal").exists() and size < page_size * pages:
+        raise damaged(path)
+
+
+def damaged(path: Path) -> PaperExchangeError:
+    """What to raise about a file that is ours and cannot be trusted."""
+    return PaperExchangeError(
+        f"{path}: the file is cut short or damaged. Its books cannot be trusted, so nothing is traded on them; "
+        "restore it from a copy, or remove it (with the files beside it that begin with its name) to begin anew."
+    )
