@@ -8,7 +8,7 @@ from decimal import Decimal
 from engine.exchange.gateway import Market, OrderStatus, Side
 from engine.fills import accumulate_fill, is_fully_filled, trade_fill
 from engine.guards import Ctx, event_fills
-from engine.order_status import ABSENT, PLANNED, UNKNOWN
+from engine.order_status import ABSENT, PLANNED, UNKNOWN, is_acknowledged, is_settled
 from engine.sizing import SizingRules, plan_entry, sellable
 from generated.trading import (
     BuyOrderAbsent,
@@ -34,6 +34,10 @@ from generated.trading import (
     TrailingStopHit,
 )
 from runtime.errors import DispatchError
+from runtime.ledger import DUST
+
+_PAST_ORDERS = 16
+"""More orders than one symbol can have within the time that an exchange takes to send its last report of one."""
 
 _EXIT_REASONS: dict[type, str] = {
     TakeProfitHit: "take_profit",
@@ -60,6 +64,8 @@ class TradingActions:
             raise DispatchError("an entry was planned that its guard would not have allowed")
         ctx.portfolio.reserve(market.quote, plan.reserved, slots=1)
         order_id = ctx.intent_id(Effect.submit_buy)
+        _retire(data, data.entry_order)
+        _retire(data, data.exit_order)
         data.entry_order = OrderContext(
             client_order_id=order_id,
             side=Side.BUY,
@@ -82,8 +88,7 @@ class TradingActions:
 
     def settle_entry(self, data: StateData, event: Payload, ctx: Ctx) -> None:
         _settle(_present(data.entry_order), event)
-        held = ctx.portfolio.reservation(ctx.instance)
-        ctx.portfolio.reserve(held.currency, Decimal(0), slots=held.slots)
+        _give_cash_back(ctx)
 
     def book_fills(self, data: StateData, event: Payload, ctx: Ctx) -> None:
         client_order_id = getattr(event, "client_order_id", "")
@@ -103,6 +108,7 @@ class TradingActions:
         amount = sellable(market, ctx.portfolio.position(ctx.instance, market.base))
         price = event.price if isinstance(event, TakeProfitHit) and data.exit_attempts == 0 else None
         order_id = ctx.intent_id(Effect.submit_sell)
+        _retire(data, data.exit_order)
         data.exit_order = OrderContext(
             client_order_id=order_id, side=Side.SELL, amount=amount, price=price, planned_at=ctx.now, status=PLANNED
         )
@@ -120,7 +126,11 @@ class TradingActions:
         data.exit_attempts += 1
 
     def set_dust_aside(self, data: StateData, event: Payload, ctx: Ctx) -> None:
-        ctx.portfolio.set_dust_aside(data.round_trip or f"{ctx.now}", self._markets[ctx.instance].base)
+        name = data.round_trip or f"{ctx.now}"
+        if ctx.portfolio.is_booked(f"{DUST}:{ctx.instance}:{name}"):
+            # A fill came after the trade was closed and its remainder set aside: this is another remainder.
+            name = f"{name}/{ctx.now}"
+        ctx.portfolio.set_dust_aside(name, self._markets[ctx.instance].base)
 
     def close_round_trip(self, data: StateData, event: Payload, ctx: Ctx) -> None:
         if data.round_trip is not None:
@@ -149,6 +159,8 @@ class TradingActions:
         ):
             if order is not None and report is not None:
                 self._adopt(data, order, report, side, ctx)
+        if data.entry_order is not None and is_settled(data.entry_order):
+            _give_cash_back(ctx)
 
     def _adopt(self, data: StateData, order: OrderContext, report: OrderReport, side: Side, ctx: Ctx) -> None:
         order.status = report.status
@@ -164,6 +176,8 @@ class TradingActions:
         ctx.portfolio.book_trade(trade_fill(market, side, client_order_id, round_trip, fill))
         if own is not None:
             accumulate_fill(own, fill)
+            if own.status in (PLANNED, UNKNOWN):
+                own.status = OrderStatus.OPEN
             if side is Side.SELL:
                 data.exit_attempts = 0
             elif data.opened_at is None:
@@ -174,6 +188,17 @@ def _present(order: OrderContext | None) -> OrderContext:
     if order is None:
         raise DispatchError("the event is about an order, but the instance has none")
     return order
+
+
+def _retire(data: StateData, order: OrderContext | None) -> None:
+    """Keep the name of an order that gives way to a new one, if the exchange had it."""
+    if order is not None and is_acknowledged(order) and order.client_order_id not in data.past_orders:
+        data.past_orders = [*data.past_orders, order.client_order_id][-_PAST_ORDERS:]
+
+
+def _give_cash_back(ctx: Ctx) -> None:
+    held = ctx.portfolio.reservation(ctx.instance)
+    ctx.portfolio.reserve(held.currency, Decimal(0), slots=held.slots)
 
 
 def _acknowledge(order: OrderContext, event: BuyOrderPlaced | SellOrderPlaced) -> None:

@@ -16,8 +16,11 @@ from generated.trading import (
     BuyOrderPlaced,
     Config,
     Fill,
+    NoExit,
+    NoSignal,
     OrderContext,
     Payload,
+    PositionTimeout,
     Reconciled,
     SellOrderCanceled,
     SellOrderFilled,
@@ -26,10 +29,14 @@ from generated.trading import (
     SignalDetected,
     SlotAvailable,
     StateData,
+    StopLossHit,
+    TakeProfitHit,
+    TrailingStopHit,
 )
 from runtime.context import Context
 
 Ctx = Context[Config]
+Evaluation = SignalDetected | NoSignal | TakeProfitHit | StopLossHit | TrailingStopHit | PositionTimeout | NoExit
 FillEvent = BuyOrderPartial | BuyOrderFilled | BuyOrderCanceled | SellOrderPartial | SellOrderFilled | SellOrderCanceled
 
 
@@ -48,6 +55,9 @@ class TradingGuards:
         free = ctx.portfolio.free_cash(market.quote)
         return plan_entry(market, self._rules, free, ctx.portfolio.slots_free, event.price) is not None
 
+    def judged_bar(self, data: StateData, event: Evaluation, ctx: Ctx) -> bool:
+        return isinstance(event, PositionTimeout) or event.bar_at == data.bar_at
+
     def entry_order_event(self, data: StateData, event: Payload, ctx: Ctx) -> bool:
         return _is_about(data.entry_order, event)
 
@@ -55,10 +65,10 @@ class TradingGuards:
         return _is_about(data.exit_order, event)
 
     def entry_acknowledged(self, data: StateData, event: BuyOrderPlaced, ctx: Ctx) -> bool:
-        return _is_about(data.entry_order, event) and is_acknowledged(data.entry_order)
+        return _was_acknowledged(data, data.entry_order, event.client_order_id)
 
     def exit_acknowledged(self, data: StateData, event: SellOrderPlaced, ctx: Ctx) -> bool:
-        return _is_about(data.exit_order, event) and is_acknowledged(data.exit_order)
+        return _was_acknowledged(data, data.exit_order, event.client_order_id)
 
     def fills_all_booked(self, data: StateData, event: FillEvent, ctx: Ctx) -> bool:
         return all(ctx.portfolio.is_booked(f"{ctx.instance}:{fill.trade_id}") for fill in event.fills)
@@ -80,6 +90,9 @@ class TradingGuards:
 
     def exit_live(self, data: StateData, event: Reconciled, ctx: Ctx) -> bool:
         return event.exit is not None and event.exit.status == OrderStatus.OPEN
+
+    def round_trip_open(self, data: StateData, event: Reconciled, ctx: Ctx) -> bool:
+        return data.opened_at is not None
 
     def _held_after(self, data: StateData, event: Payload, ctx: Ctx) -> Decimal:
         """The position once the event's fills are booked, in base currency."""
@@ -108,15 +121,24 @@ def event_fills(event: Payload) -> Iterable[tuple[Side, list[Fill]]]:
 
 
 def _is_about(order: OrderContext | None, event: Payload) -> bool:
-    return order is not None and getattr(event, "client_order_id", None) == order.client_order_id
+    if order is None or getattr(event, "client_order_id", None) != order.client_order_id:
+        return False
+    filled = {fill.trade_id: fill.qty for _, fills in event_fills(event) for fill in (*order.fills, *fills)}
+    return sum(filled.values()) <= order.amount
+
+
+def _was_acknowledged(data: StateData, order: OrderContext | None, client_order_id: str) -> bool:
+    if order is not None and order.client_order_id == client_order_id:
+        return is_acknowledged(order)
+    return client_order_id in data.past_orders
 
 
 def _price(data: StateData, event: Payload) -> Decimal:
-    """About what the position would sell for: the event's price, else that of the entry."""
+    """About what the position would sell for: the event's price, else that of its fills, else that of the entry."""
     price = getattr(event, "price", None)
     if isinstance(price, Decimal):
         return price
-    for side, fills in event_fills(event):
-        if side is Side.BUY and fills:
+    for _, fills in event_fills(event):
+        if fills:
             return average_price(fills)
     return average_price(data.entry_order.fills) if data.entry_order else Decimal(0)

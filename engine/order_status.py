@@ -14,7 +14,7 @@ _ACKNOWLEDGED = {OrderStatus.OPEN, OrderStatus.FILLED, OrderStatus.CANCELED}
 
 def is_acknowledged(order: OrderContext | None) -> bool:
     """Whether the exchange is known to have, or to have had, the order."""
-    return order is not None and order.status in _ACKNOWLEDGED
+    return order is not None and (order.status in _ACKNOWLEDGED or bool(order.fills))
 
 
 def is_settled(order: OrderContext) -> bool:

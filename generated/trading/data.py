@@ -54,6 +54,8 @@ class StateData(msgspec.Struct, kw_only=True):
     """The latest buy order."""
     exit_order: OrderContext | None = None
     """The latest sell order."""
+    past_orders: list[str] = msgspec.field(default_factory=list)
+    """Earlier orders that the exchange had; their late reports are no news."""
     round_trip: str | None = None
     """Names the trade; the client order id of its buy order."""
     opened_at: int | None = None

@@ -25,30 +25,57 @@ class Guards(Protocol):
         stop price."""
         ...
 
+    def judged_bar(
+        self,
+        data: StateData,
+        event: events.SignalDetected
+        | events.NoSignal
+        | events.NoExit
+        | events.TakeProfitHit
+        | events.StopLossHit
+        | events.TrailingStopHit
+        | events.PositionTimeout,
+        ctx: Context[Config],
+    ) -> bool:
+        """The answer is about the bar that is being judged."""
+        ...
+
     def entry_order_event(
         self,
         data: StateData,
-        event: events.BuyOrderPartial | events.BuyOrderFilled | events.BuyOrderCanceled,
+        event: events.BuyOrderPlaced
+        | events.BuyOrderRejected
+        | events.BuyOrderAbsent
+        | events.BuyOrderPartial
+        | events.BuyOrderFilled
+        | events.BuyOrderCanceled
+        | events.OrderOutcomeUnknown,
         ctx: Context[Config],
     ) -> bool:
-        """The event is about the present buy order."""
+        """The event is about the present buy order, and its fills fit into it."""
         ...
 
     def exit_order_event(
         self,
         data: StateData,
-        event: events.SellOrderPartial | events.SellOrderFilled | events.SellOrderCanceled,
+        event: events.SellOrderPlaced
+        | events.SellOrderRejected
+        | events.SellOrderAbsent
+        | events.SellOrderPartial
+        | events.SellOrderFilled
+        | events.SellOrderCanceled
+        | events.OrderOutcomeUnknown,
         ctx: Context[Config],
     ) -> bool:
-        """The event is about the present sell order."""
+        """The event is about the present sell order, and its fills fit into it."""
         ...
 
     def entry_acknowledged(self, data: StateData, event: events.BuyOrderPlaced, ctx: Context[Config]) -> bool:
-        """The event is about the present buy order and the exchange is known to have it."""
+        """The event is about a buy order that the exchange is known to have or to have had."""
         ...
 
     def exit_acknowledged(self, data: StateData, event: events.SellOrderPlaced, ctx: Context[Config]) -> bool:
-        """The event is about the present sell order and the exchange is known to have it."""
+        """The event is about a sell order that the exchange is known to have or to have had."""
         ...
 
     def fills_all_booked(
@@ -68,7 +95,12 @@ class Guards(Protocol):
     def holding_nothing(
         self,
         data: StateData,
-        event: events.BuyOrderCanceled | events.SellOrderFilled | events.SellOrderCanceled | events.Reconciled,
+        event: events.BuyOrderRejected
+        | events.BuyOrderAbsent
+        | events.BuyOrderCanceled
+        | events.SellOrderFilled
+        | events.SellOrderCanceled
+        | events.Reconciled,
         ctx: Context[Config],
     ) -> bool:
         """With the event's fills booked, nothing is held."""
@@ -77,7 +109,9 @@ class Guards(Protocol):
     def holding_sellable(
         self,
         data: StateData,
-        event: events.BuyOrderCanceled
+        event: events.BuyOrderRejected
+        | events.BuyOrderAbsent
+        | events.BuyOrderCanceled
         | events.TakeProfitHit
         | events.StopLossHit
         | events.TrailingStopHit
@@ -106,6 +140,10 @@ class Guards(Protocol):
 
     def exit_live(self, data: StateData, event: events.Reconciled, ctx: Context[Config]) -> bool:
         """The exchange shows the sell order as live."""
+        ...
+
+    def round_trip_open(self, data: StateData, event: events.Reconciled, ctx: Context[Config]) -> bool:
+        """The trade has begun and is not closed in the books."""
         ...
 
 
@@ -224,7 +262,9 @@ class Actions(Protocol):
     def set_dust_aside(
         self,
         data: StateData,
-        event: events.BuyOrderCanceled
+        event: events.BuyOrderRejected
+        | events.BuyOrderAbsent
+        | events.BuyOrderCanceled
         | events.TakeProfitHit
         | events.StopLossHit
         | events.TrailingStopHit
@@ -240,7 +280,7 @@ class Actions(Protocol):
     def close_round_trip(
         self,
         data: StateData,
-        event: events.SellOrderFilled | events.SellOrderCanceled | events.DustSetAside,
+        event: events.SellOrderFilled | events.SellOrderCanceled | events.DustSetAside | events.Reconciled,
         ctx: Context[Config],
     ) -> None:
         """Close the trade in the books."""

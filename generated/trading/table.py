@@ -211,11 +211,18 @@ TABLE: Table = {
     "ENTRY_EVAL": {
         "SIGNAL_DETECTED": (
             Branch(
-                id="ENTRY_EVAL/SIGNAL_DETECTED/1", guards=(("entry_allowed", True),), to="PLACE_BUY", do=("plan_entry",)
+                id="ENTRY_EVAL/SIGNAL_DETECTED/1",
+                guards=(("judged_bar", True), ("entry_allowed", True)),
+                to="PLACE_BUY",
+                do=("plan_entry",),
             ),
-            Branch(id="ENTRY_EVAL/SIGNAL_DETECTED/2", raises=("GUARDS_FAILED",)),
+            Branch(id="ENTRY_EVAL/SIGNAL_DETECTED/2", guards=(("judged_bar", True),), raises=("GUARDS_FAILED",)),
+            Branch(id="ENTRY_EVAL/SIGNAL_DETECTED/3", ignored="The evaluation came too late to count."),
         ),
-        "NO_SIGNAL": (Branch(id="ENTRY_EVAL/NO_SIGNAL/1", to="IDLE"),),
+        "NO_SIGNAL": (
+            Branch(id="ENTRY_EVAL/NO_SIGNAL/1", guards=(("judged_bar", True),), to="IDLE"),
+            Branch(id="ENTRY_EVAL/NO_SIGNAL/2", ignored="The evaluation came too late to count."),
+        ),
         "GUARDS_FAILED": (Branch(id="ENTRY_EVAL/GUARDS_FAILED/1", to="IDLE"),),
         "EVALUATION_TIMEOUT": (Branch(id="ENTRY_EVAL/EVALUATION_TIMEOUT/1", to="IDLE"),),
         # shared by the group trading
@@ -313,12 +320,49 @@ TABLE: Table = {
         "RECOVERY_TIMEOUT": Reject("Only a timer can raise this."),
     },
     "PLACE_BUY": {
-        "BUY_ORDER_PLACED": (Branch(id="PLACE_BUY/BUY_ORDER_PLACED/1", to="WAIT_FILL", do=("mark_entry_placed",)),),
+        "BUY_ORDER_PLACED": (
+            Branch(
+                id="PLACE_BUY/BUY_ORDER_PLACED/1",
+                guards=(("entry_order_event", True),),
+                to="WAIT_FILL",
+                do=("mark_entry_placed",),
+            ),
+            Branch(
+                id="PLACE_BUY/BUY_ORDER_PLACED/2",
+                guards=(("entry_acknowledged", True),),
+                ignored="The order was known to be placed.",
+            ),
+            Branch(id="PLACE_BUY/BUY_ORDER_PLACED/3", to="ERROR", do=("note_contradiction",)),
+        ),
         "BUY_ORDER_REJECTED": (
-            Branch(id="PLACE_BUY/BUY_ORDER_REJECTED/1", to="COOLDOWN", do=("settle_entry", "release_reservation")),
+            Branch(
+                id="PLACE_BUY/BUY_ORDER_REJECTED/1",
+                guards=(("entry_order_event", True), ("holding_nothing", True)),
+                to="COOLDOWN",
+                do=("settle_entry", "release_reservation"),
+            ),
+            Branch(
+                id="PLACE_BUY/BUY_ORDER_REJECTED/2",
+                guards=(("entry_order_event", True), ("holding_sellable", True)),
+                to="POSITION",
+                do=("settle_entry",),
+            ),
+            Branch(
+                id="PLACE_BUY/BUY_ORDER_REJECTED/3",
+                guards=(("entry_order_event", True),),
+                to="DUST",
+                do=("settle_entry",),
+            ),
+            Branch(id="PLACE_BUY/BUY_ORDER_REJECTED/4", ignored="The order was settled before."),
         ),
         "ORDER_OUTCOME_UNKNOWN": (
-            Branch(id="PLACE_BUY/ORDER_OUTCOME_UNKNOWN/1", to="BUY_UNKNOWN", do=("mark_entry_unknown",)),
+            Branch(
+                id="PLACE_BUY/ORDER_OUTCOME_UNKNOWN/1",
+                guards=(("entry_order_event", True),),
+                to="BUY_UNKNOWN",
+                do=("mark_entry_unknown",),
+            ),
+            Branch(id="PLACE_BUY/ORDER_OUTCOME_UNKNOWN/2", ignored="The order was settled before."),
         ),
         "PLACEMENT_TIMEOUT": (
             Branch(id="PLACE_BUY/PLACEMENT_TIMEOUT/1", to="BUY_UNKNOWN", do=("mark_entry_unknown",)),
@@ -563,7 +607,15 @@ TABLE: Table = {
             ),
             Branch(id="CANCEL_BUY/BUY_ORDER_CANCELED/5", to="ERROR", do=("book_fills", "note_contradiction")),
         ),
-        "BUY_ORDER_ABSENT": (Branch(id="CANCEL_BUY/BUY_ORDER_ABSENT/1", to="BUY_UNKNOWN", do=("mark_entry_unknown",)),),
+        "BUY_ORDER_ABSENT": (
+            Branch(
+                id="CANCEL_BUY/BUY_ORDER_ABSENT/1",
+                guards=(("entry_order_event", True),),
+                to="BUY_UNKNOWN",
+                do=("mark_entry_unknown",),
+            ),
+            Branch(id="CANCEL_BUY/BUY_ORDER_ABSENT/2", ignored="The order was settled before."),
+        ),
         "CANCEL_OUTCOME_UNKNOWN": Ignore("The timer asks again."),
         "CANCEL_TIMEOUT": (Branch(id="CANCEL_BUY/CANCEL_TIMEOUT/1", to="CANCEL_BUY"),),
         # shared by the group trading
@@ -638,12 +690,61 @@ TABLE: Table = {
         "RECOVERY_TIMEOUT": Reject("Only a timer can raise this."),
     },
     "BUY_UNKNOWN": {
-        "BUY_ORDER_PLACED": (Branch(id="BUY_UNKNOWN/BUY_ORDER_PLACED/1", to="WAIT_FILL", do=("mark_entry_placed",)),),
+        "BUY_ORDER_PLACED": (
+            Branch(
+                id="BUY_UNKNOWN/BUY_ORDER_PLACED/1",
+                guards=(("entry_order_event", True),),
+                to="WAIT_FILL",
+                do=("mark_entry_placed",),
+            ),
+            Branch(
+                id="BUY_UNKNOWN/BUY_ORDER_PLACED/2",
+                guards=(("entry_acknowledged", True),),
+                ignored="The order was known to be placed.",
+            ),
+            Branch(id="BUY_UNKNOWN/BUY_ORDER_PLACED/3", to="ERROR", do=("note_contradiction",)),
+        ),
         "BUY_ORDER_REJECTED": (
-            Branch(id="BUY_UNKNOWN/BUY_ORDER_REJECTED/1", to="COOLDOWN", do=("settle_entry", "release_reservation")),
+            Branch(
+                id="BUY_UNKNOWN/BUY_ORDER_REJECTED/1",
+                guards=(("entry_order_event", True), ("holding_nothing", True)),
+                to="COOLDOWN",
+                do=("settle_entry", "release_reservation"),
+            ),
+            Branch(
+                id="BUY_UNKNOWN/BUY_ORDER_REJECTED/2",
+                guards=(("entry_order_event", True), ("holding_sellable", True)),
+                to="POSITION",
+                do=("settle_entry",),
+            ),
+            Branch(
+                id="BUY_UNKNOWN/BUY_ORDER_REJECTED/3",
+                guards=(("entry_order_event", True),),
+                to="DUST",
+                do=("settle_entry",),
+            ),
+            Branch(id="BUY_UNKNOWN/BUY_ORDER_REJECTED/4", ignored="The order was settled before."),
         ),
         "BUY_ORDER_ABSENT": (
-            Branch(id="BUY_UNKNOWN/BUY_ORDER_ABSENT/1", to="COOLDOWN", do=("settle_entry", "release_reservation")),
+            Branch(
+                id="BUY_UNKNOWN/BUY_ORDER_ABSENT/1",
+                guards=(("entry_order_event", True), ("holding_nothing", True)),
+                to="COOLDOWN",
+                do=("settle_entry", "release_reservation"),
+            ),
+            Branch(
+                id="BUY_UNKNOWN/BUY_ORDER_ABSENT/2",
+                guards=(("entry_order_event", True), ("holding_sellable", True)),
+                to="POSITION",
+                do=("settle_entry",),
+            ),
+            Branch(
+                id="BUY_UNKNOWN/BUY_ORDER_ABSENT/3",
+                guards=(("entry_order_event", True),),
+                to="DUST",
+                do=("settle_entry",),
+            ),
+            Branch(id="BUY_UNKNOWN/BUY_ORDER_ABSENT/4", ignored="The order was settled before."),
         ),
         "BUY_ORDER_PARTIAL": (
             Branch(
@@ -874,40 +975,47 @@ TABLE: Table = {
         "TAKE_PROFIT_HIT": (
             Branch(
                 id="EXIT_EVAL/TAKE_PROFIT_HIT/1",
-                guards=(("holding_sellable", True),),
+                guards=(("judged_bar", True), ("holding_sellable", True)),
                 to="PLACE_SELL",
                 do=("note_exit", "plan_exit"),
             ),
-            Branch(id="EXIT_EVAL/TAKE_PROFIT_HIT/2", to="DUST", do=("note_exit",)),
+            Branch(id="EXIT_EVAL/TAKE_PROFIT_HIT/2", guards=(("judged_bar", True),), to="DUST", do=("note_exit",)),
+            Branch(id="EXIT_EVAL/TAKE_PROFIT_HIT/3", ignored="The evaluation came too late to count."),
         ),
         "STOP_LOSS_HIT": (
             Branch(
                 id="EXIT_EVAL/STOP_LOSS_HIT/1",
-                guards=(("holding_sellable", True),),
+                guards=(("judged_bar", True), ("holding_sellable", True)),
                 to="PLACE_SELL",
                 do=("note_exit", "plan_exit"),
             ),
-            Branch(id="EXIT_EVAL/STOP_LOSS_HIT/2", to="DUST", do=("note_exit",)),
+            Branch(id="EXIT_EVAL/STOP_LOSS_HIT/2", guards=(("judged_bar", True),), to="DUST", do=("note_exit",)),
+            Branch(id="EXIT_EVAL/STOP_LOSS_HIT/3", ignored="The evaluation came too late to count."),
         ),
         "TRAILING_STOP_HIT": (
             Branch(
                 id="EXIT_EVAL/TRAILING_STOP_HIT/1",
-                guards=(("holding_sellable", True),),
+                guards=(("judged_bar", True), ("holding_sellable", True)),
                 to="PLACE_SELL",
                 do=("note_exit", "plan_exit"),
             ),
-            Branch(id="EXIT_EVAL/TRAILING_STOP_HIT/2", to="DUST", do=("note_exit",)),
+            Branch(id="EXIT_EVAL/TRAILING_STOP_HIT/2", guards=(("judged_bar", True),), to="DUST", do=("note_exit",)),
+            Branch(id="EXIT_EVAL/TRAILING_STOP_HIT/3", ignored="The evaluation came too late to count."),
         ),
         "POSITION_TIMEOUT": (
             Branch(
                 id="EXIT_EVAL/POSITION_TIMEOUT/1",
-                guards=(("holding_sellable", True),),
+                guards=(("judged_bar", True), ("holding_sellable", True)),
                 to="PLACE_SELL",
                 do=("note_exit", "plan_exit"),
             ),
-            Branch(id="EXIT_EVAL/POSITION_TIMEOUT/2", to="DUST", do=("note_exit",)),
+            Branch(id="EXIT_EVAL/POSITION_TIMEOUT/2", guards=(("judged_bar", True),), to="DUST", do=("note_exit",)),
+            Branch(id="EXIT_EVAL/POSITION_TIMEOUT/3", ignored="The position is being sold."),
         ),
-        "NO_EXIT": (Branch(id="EXIT_EVAL/NO_EXIT/1", to="POSITION"),),
+        "NO_EXIT": (
+            Branch(id="EXIT_EVAL/NO_EXIT/1", guards=(("judged_bar", True),), to="POSITION"),
+            Branch(id="EXIT_EVAL/NO_EXIT/2", ignored="The evaluation came too late to count."),
+        ),
         "EVALUATION_TIMEOUT": (Branch(id="EXIT_EVAL/EVALUATION_TIMEOUT/1", to="POSITION"),),
         # shared by the group trading
         "ERROR_OCCURRED": (Branch(id="EXIT_EVAL/ERROR_OCCURRED/1", to="ERROR", do=("note_error",)),),
@@ -1003,19 +1111,42 @@ TABLE: Table = {
     },
     "PLACE_SELL": {
         "SELL_ORDER_PLACED": (
-            Branch(id="PLACE_SELL/SELL_ORDER_PLACED/1", to="WAIT_SELL_FILL", do=("mark_exit_placed",)),
+            Branch(
+                id="PLACE_SELL/SELL_ORDER_PLACED/1",
+                guards=(("exit_order_event", True),),
+                to="WAIT_SELL_FILL",
+                do=("mark_exit_placed",),
+            ),
+            Branch(
+                id="PLACE_SELL/SELL_ORDER_PLACED/2",
+                guards=(("exit_acknowledged", True),),
+                ignored="The order was known to be placed.",
+            ),
+            Branch(id="PLACE_SELL/SELL_ORDER_PLACED/3", to="ERROR", do=("note_contradiction",)),
         ),
         "SELL_ORDER_REJECTED": (
             Branch(
                 id="PLACE_SELL/SELL_ORDER_REJECTED/1",
-                guards=(("exit_attempts_left", True),),
+                guards=(("exit_order_event", True), ("exit_attempts_left", True)),
                 to="POSITION",
                 do=("settle_exit", "count_exit_attempt"),
             ),
-            Branch(id="PLACE_SELL/SELL_ORDER_REJECTED/2", to="ERROR", do=("settle_exit", "note_error")),
+            Branch(
+                id="PLACE_SELL/SELL_ORDER_REJECTED/2",
+                guards=(("exit_order_event", True),),
+                to="ERROR",
+                do=("settle_exit", "note_error"),
+            ),
+            Branch(id="PLACE_SELL/SELL_ORDER_REJECTED/3", ignored="The order was settled before."),
         ),
         "ORDER_OUTCOME_UNKNOWN": (
-            Branch(id="PLACE_SELL/ORDER_OUTCOME_UNKNOWN/1", to="SELL_UNKNOWN", do=("mark_exit_unknown",)),
+            Branch(
+                id="PLACE_SELL/ORDER_OUTCOME_UNKNOWN/1",
+                guards=(("exit_order_event", True),),
+                to="SELL_UNKNOWN",
+                do=("mark_exit_unknown",),
+            ),
+            Branch(id="PLACE_SELL/ORDER_OUTCOME_UNKNOWN/2", ignored="The order was settled before."),
         ),
         "PLACEMENT_TIMEOUT": (
             Branch(id="PLACE_SELL/PLACEMENT_TIMEOUT/1", to="SELL_UNKNOWN", do=("mark_exit_unknown",)),
@@ -1297,7 +1428,13 @@ TABLE: Table = {
             Branch(id="CANCEL_SELL/SELL_ORDER_CANCELED/6", to="ERROR", do=("book_fills", "note_contradiction")),
         ),
         "SELL_ORDER_ABSENT": (
-            Branch(id="CANCEL_SELL/SELL_ORDER_ABSENT/1", to="SELL_UNKNOWN", do=("mark_exit_unknown",)),
+            Branch(
+                id="CANCEL_SELL/SELL_ORDER_ABSENT/1",
+                guards=(("exit_order_event", True),),
+                to="SELL_UNKNOWN",
+                do=("mark_exit_unknown",),
+            ),
+            Branch(id="CANCEL_SELL/SELL_ORDER_ABSENT/2", ignored="The order was settled before."),
         ),
         "CANCEL_OUTCOME_UNKNOWN": Ignore("The timer asks again."),
         "CANCEL_TIMEOUT": (Branch(id="CANCEL_SELL/CANCEL_TIMEOUT/1", to="CANCEL_SELL"),),
@@ -1374,25 +1511,48 @@ TABLE: Table = {
     },
     "SELL_UNKNOWN": {
         "SELL_ORDER_PLACED": (
-            Branch(id="SELL_UNKNOWN/SELL_ORDER_PLACED/1", to="WAIT_SELL_FILL", do=("mark_exit_placed",)),
+            Branch(
+                id="SELL_UNKNOWN/SELL_ORDER_PLACED/1",
+                guards=(("exit_order_event", True),),
+                to="WAIT_SELL_FILL",
+                do=("mark_exit_placed",),
+            ),
+            Branch(
+                id="SELL_UNKNOWN/SELL_ORDER_PLACED/2",
+                guards=(("exit_acknowledged", True),),
+                ignored="The order was known to be placed.",
+            ),
+            Branch(id="SELL_UNKNOWN/SELL_ORDER_PLACED/3", to="ERROR", do=("note_contradiction",)),
         ),
         "SELL_ORDER_REJECTED": (
             Branch(
                 id="SELL_UNKNOWN/SELL_ORDER_REJECTED/1",
-                guards=(("exit_attempts_left", True),),
+                guards=(("exit_order_event", True), ("exit_attempts_left", True)),
                 to="POSITION",
                 do=("settle_exit", "count_exit_attempt"),
             ),
-            Branch(id="SELL_UNKNOWN/SELL_ORDER_REJECTED/2", to="ERROR", do=("settle_exit", "note_error")),
+            Branch(
+                id="SELL_UNKNOWN/SELL_ORDER_REJECTED/2",
+                guards=(("exit_order_event", True),),
+                to="ERROR",
+                do=("settle_exit", "note_error"),
+            ),
+            Branch(id="SELL_UNKNOWN/SELL_ORDER_REJECTED/3", ignored="The order was settled before."),
         ),
         "SELL_ORDER_ABSENT": (
             Branch(
                 id="SELL_UNKNOWN/SELL_ORDER_ABSENT/1",
-                guards=(("exit_attempts_left", True),),
+                guards=(("exit_order_event", True), ("exit_attempts_left", True)),
                 to="POSITION",
                 do=("settle_exit", "count_exit_attempt"),
             ),
-            Branch(id="SELL_UNKNOWN/SELL_ORDER_ABSENT/2", to="ERROR", do=("settle_exit", "note_error")),
+            Branch(
+                id="SELL_UNKNOWN/SELL_ORDER_ABSENT/2",
+                guards=(("exit_order_event", True),),
+                to="ERROR",
+                do=("settle_exit", "note_error"),
+            ),
+            Branch(id="SELL_UNKNOWN/SELL_ORDER_ABSENT/3", ignored="The order was settled before."),
         ),
         "SELL_ORDER_PARTIAL": (
             Branch(
@@ -1830,6 +1990,34 @@ TABLE: Table = {
     "ERROR": {
         "ERROR_OCCURRED": (Branch(id="ERROR/ERROR_OCCURRED/1", do=("note_error",)),),
         "RECOVER_REQUESTED": (Branch(id="ERROR/RECOVER_REQUESTED/1", to="RECOVERING"),),
+        "BUY_ORDER_PLACED": (
+            Branch(
+                id="ERROR/BUY_ORDER_PLACED/1",
+                guards=(("entry_acknowledged", True),),
+                ignored="The order was known to be placed.",
+            ),
+            Branch(id="ERROR/BUY_ORDER_PLACED/2", guards=(("entry_order_event", True),), do=("mark_entry_placed",)),
+            Branch(
+                id="ERROR/BUY_ORDER_PLACED/3",
+                guards=(("entry_acknowledged", True),),
+                ignored="The order was known to be placed.",
+            ),
+            Branch(id="ERROR/BUY_ORDER_PLACED/4", to="ERROR", do=("note_contradiction",)),
+        ),
+        "SELL_ORDER_PLACED": (
+            Branch(
+                id="ERROR/SELL_ORDER_PLACED/1",
+                guards=(("exit_acknowledged", True),),
+                ignored="The order was known to be placed.",
+            ),
+            Branch(id="ERROR/SELL_ORDER_PLACED/2", guards=(("exit_order_event", True),), do=("mark_exit_placed",)),
+            Branch(
+                id="ERROR/SELL_ORDER_PLACED/3",
+                guards=(("exit_acknowledged", True),),
+                ignored="The order was known to be placed.",
+            ),
+            Branch(id="ERROR/SELL_ORDER_PLACED/4", to="ERROR", do=("note_contradiction",)),
+        ),
         "BUY_ORDER_PARTIAL": (Branch(id="ERROR/BUY_ORDER_PARTIAL/1", do=("book_fills",)),),
         "BUY_ORDER_FILLED": (Branch(id="ERROR/BUY_ORDER_FILLED/1", do=("book_fills",)),),
         "BUY_ORDER_CANCELED": (Branch(id="ERROR/BUY_ORDER_CANCELED/1", do=("book_fills",)),),
@@ -1843,14 +2031,6 @@ TABLE: Table = {
         "NO_SIGNAL": Ignore("The evaluation came too late to count."),
         "GUARDS_FAILED": Reject("Only an evaluation can raise this."),
         "EVALUATION_TIMEOUT": Reject("Only a timer can raise this."),
-        "BUY_ORDER_PLACED": (
-            Branch(
-                id="ERROR/BUY_ORDER_PLACED/1",
-                guards=(("entry_acknowledged", True),),
-                ignored="The order was known to be placed.",
-            ),
-            Branch(id="ERROR/BUY_ORDER_PLACED/2", to="ERROR", do=("note_contradiction",)),
-        ),
         "BUY_ORDER_REJECTED": Ignore("The order was settled before."),
         "BUY_ORDER_ABSENT": Ignore("The order was settled before."),
         "BUY_ORDER_TIMEOUT": Reject("Only a timer can raise this."),
@@ -1860,14 +2040,6 @@ TABLE: Table = {
         "STOP_LOSS_HIT": Ignore("The evaluation came too late to count."),
         "TRAILING_STOP_HIT": Ignore("The evaluation came too late to count."),
         "POSITION_TIMEOUT": Ignore("The position is being sold."),
-        "SELL_ORDER_PLACED": (
-            Branch(
-                id="ERROR/SELL_ORDER_PLACED/1",
-                guards=(("exit_acknowledged", True),),
-                ignored="The order was known to be placed.",
-            ),
-            Branch(id="ERROR/SELL_ORDER_PLACED/2", to="ERROR", do=("note_contradiction",)),
-        ),
         "SELL_ORDER_REJECTED": Ignore("The order was settled before."),
         "SELL_ORDER_ABSENT": Ignore("The order was settled before."),
         "SELL_ORDER_TIMEOUT": Reject("Only a timer can raise this."),
@@ -1893,18 +2065,54 @@ TABLE: Table = {
             ),
             Branch(
                 id="RECOVERING/RECONCILED/3",
+                guards=(("holding_nothing", True), ("round_trip_open", True)),
+                to="POST_TRADE",
+                do=("adopt_reports",),
+            ),
+            Branch(
+                id="RECOVERING/RECONCILED/4",
                 guards=(("holding_nothing", True),),
                 to="COOLDOWN",
                 do=("adopt_reports", "release_reservation"),
             ),
             Branch(
-                id="RECOVERING/RECONCILED/4", guards=(("holding_sellable", True),), to="POSITION", do=("adopt_reports",)
+                id="RECOVERING/RECONCILED/5", guards=(("holding_sellable", True),), to="POSITION", do=("adopt_reports",)
             ),
-            Branch(id="RECOVERING/RECONCILED/5", to="DUST", do=("adopt_reports",)),
+            Branch(id="RECOVERING/RECONCILED/6", to="DUST", do=("adopt_reports",)),
         ),
         "RECONCILE_FAILED": (Branch(id="RECOVERING/RECONCILE_FAILED/1", to="ERROR", do=("note_error",)),),
         "RECOVERY_TIMEOUT": (Branch(id="RECOVERING/RECOVERY_TIMEOUT/1", to="ERROR"),),
         "ERROR_OCCURRED": (Branch(id="RECOVERING/ERROR_OCCURRED/1", to="ERROR", do=("note_error",)),),
+        "BUY_ORDER_PLACED": (
+            Branch(
+                id="RECOVERING/BUY_ORDER_PLACED/1",
+                guards=(("entry_acknowledged", True),),
+                ignored="The order was known to be placed.",
+            ),
+            Branch(
+                id="RECOVERING/BUY_ORDER_PLACED/2", guards=(("entry_order_event", True),), do=("mark_entry_placed",)
+            ),
+            Branch(
+                id="RECOVERING/BUY_ORDER_PLACED/3",
+                guards=(("entry_acknowledged", True),),
+                ignored="The order was known to be placed.",
+            ),
+            Branch(id="RECOVERING/BUY_ORDER_PLACED/4", to="ERROR", do=("note_contradiction",)),
+        ),
+        "SELL_ORDER_PLACED": (
+            Branch(
+                id="RECOVERING/SELL_ORDER_PLACED/1",
+                guards=(("exit_acknowledged", True),),
+                ignored="The order was known to be placed.",
+            ),
+            Branch(id="RECOVERING/SELL_ORDER_PLACED/2", guards=(("exit_order_event", True),), do=("mark_exit_placed",)),
+            Branch(
+                id="RECOVERING/SELL_ORDER_PLACED/3",
+                guards=(("exit_acknowledged", True),),
+                ignored="The order was known to be placed.",
+            ),
+            Branch(id="RECOVERING/SELL_ORDER_PLACED/4", to="ERROR", do=("note_contradiction",)),
+        ),
         "BUY_ORDER_PARTIAL": (Branch(id="RECOVERING/BUY_ORDER_PARTIAL/1", do=("book_fills",)),),
         "BUY_ORDER_FILLED": (Branch(id="RECOVERING/BUY_ORDER_FILLED/1", do=("book_fills",)),),
         "BUY_ORDER_CANCELED": (Branch(id="RECOVERING/BUY_ORDER_CANCELED/1", do=("book_fills",)),),
@@ -1918,14 +2126,6 @@ TABLE: Table = {
         "NO_SIGNAL": Ignore("The evaluation came too late to count."),
         "GUARDS_FAILED": Reject("Only an evaluation can raise this."),
         "EVALUATION_TIMEOUT": Reject("Only a timer can raise this."),
-        "BUY_ORDER_PLACED": (
-            Branch(
-                id="RECOVERING/BUY_ORDER_PLACED/1",
-                guards=(("entry_acknowledged", True),),
-                ignored="The order was known to be placed.",
-            ),
-            Branch(id="RECOVERING/BUY_ORDER_PLACED/2", to="ERROR", do=("note_contradiction",)),
-        ),
         "BUY_ORDER_REJECTED": Ignore("The order was settled before."),
         "BUY_ORDER_ABSENT": Ignore("The order was settled before."),
         "BUY_ORDER_TIMEOUT": Reject("Only a timer can raise this."),
@@ -1935,14 +2135,6 @@ TABLE: Table = {
         "STOP_LOSS_HIT": Ignore("The evaluation came too late to count."),
         "TRAILING_STOP_HIT": Ignore("The evaluation came too late to count."),
         "POSITION_TIMEOUT": Ignore("The position is being sold."),
-        "SELL_ORDER_PLACED": (
-            Branch(
-                id="RECOVERING/SELL_ORDER_PLACED/1",
-                guards=(("exit_acknowledged", True),),
-                ignored="The order was known to be placed.",
-            ),
-            Branch(id="RECOVERING/SELL_ORDER_PLACED/2", to="ERROR", do=("note_contradiction",)),
-        ),
         "SELL_ORDER_REJECTED": Ignore("The order was settled before."),
         "SELL_ORDER_ABSENT": Ignore("The order was settled before."),
         "SELL_ORDER_TIMEOUT": Reject("Only a timer can raise this."),
