@@ -103,7 +103,7 @@ def _load(paths: Sequence[FilePath]) -> tuple[list[Loaded], list[Finding]]:
             trouble = Trouble(
                 "unreadable", Position(1, 1), f"{path} holds no YAML file", "name a folder with specs, or a file"
             )
-            found.append(trouble_finding(Loaded(path, [], None, ()), trouble))
+            found.append(trouble_finding(Loaded(path, [], None, None, ()), trouble))
         for file in files:
             loaded.setdefault(file.absolute(), load(file))
     first: dict[str, Loaded] = {}

@@ -42,12 +42,18 @@ _Parser = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Why a text could not be read. `kind` is the name of a rule in `codegen.lint.reading`."""
+    """Why a text could not be read. `kind` is the name of a rule in `codegen.lint.reading`.
+
+    The rest of the file can still be looked at once the part at `path` is replaced by `stand_in`; without a path it is
+    good as it is.
+    """
 
     kind: str
     position: Position
     what: str
     fix: str
+    path: Path | None = None
+    stand_in: Any = None
 
 
 class UnreadableError(Exception):

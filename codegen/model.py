@@ -216,6 +216,8 @@ class Event(SpecModel):
 class Policy(SpecModel):
     """When a request is tried again. Each value is a literal or the name of a knob."""
 
+    model_config = ConfigDict(coerce_numbers_to_str=True)
+
     max_attempts: int | str
     base_delay: str
     factor: int

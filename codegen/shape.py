@@ -12,9 +12,18 @@ from jsonschema import Draft202012Validator, ValidationError, validators
 
 from codegen.document import Document, Trouble
 from codegen.model import Path
-from codegen.wording import closest, listed
+from codegen.patching import REMOVED
+from codegen.wording import did_you_mean, listed
 
 _CELL = "#/$defs/cell"
+_NAMES = {
+    "^[A-Z][A-Z0-9_]*$": "a capital letter, then capital letters, digits and underscores, such as WAIT_FILL",
+    "^[a-z][a-z0-9_]*$": "a small letter, then small letters, digits and underscores, such as slot_free",
+    "^[A-Z][A-Za-z0-9]*$": "a capital letter, then letters and digits, such as OrderContext",
+}
+_ROWS = (
+    "write a branch such as {to: PHASE}, a list of branches, {first_of: [...]}, defer, {ignore: why} or {reject: why}"
+)
 _KIND_NAMES = {
     "string": "a text",
     "integer": "a whole number",
@@ -76,10 +85,10 @@ def _explain(error: Any, document: Document) -> Iterator[Trouble]:
                 yield from _explain(inner, document)
             return
     path: Path = tuple(error.absolute_path)
-    where = describe(path)
     value = error.instance
-    if "propertyNames" in list(error.schema_path):
-        yield _bad_name(error, path, document)
+    if "propertyNames" in error.schema_path:
+        what, fix = _why_no_name(error)
+        yield Trouble("bad_name", document.key((*path, value)), f"{describe(path)}: {what}", fix)
     elif error.validator == "additionalProperties":
         known = list(error.schema["properties"])
         for key in value:
@@ -87,58 +96,77 @@ def _explain(error: Any, document: Document) -> Iterator[Trouble]:
                 yield Trouble(
                     "unknown_key",
                     document.key((*path, key)),
-                    f"{where} has no key `{key}`",
-                    f"{closest(key, known)}allowed here: {listed(known)}",
+                    f"{describe(path)} has no key `{key}`",
+                    f"{did_you_mean(key, known)}allowed here: {listed(known)}",
+                    path=(*path, key),
+                    stand_in=REMOVED,
                 )
     elif error.validator == "required":
         for key in error.validator_value:
             if key not in value:
-                meaning = error.schema["properties"][key].get("description", "")
-                hint = f" ({meaning})" if meaning else ""
-                yield Trouble("missing_key", document.key(path), f"{where} lacks `{key}`", f"write `{key}: ...`{hint}")
+                wanted = error.schema["properties"][key]
+                meaning = f" ({wanted['description']})" if "description" in wanted else ""
+                yield Trouble(
+                    "missing_key",
+                    document.key(path),
+                    f"{describe(path)} lacks `{key}`",
+                    f"write `{key}: ...`{meaning}",
+                    path=(*path, key),
+                    stand_in=_filler(wanted),
+                )
+    elif error.validator in ("pattern", "maxLength"):
+        what, fix = _why_no_name(error)
+        yield Trouble("bad_name", document.value(path), f"{describe(path)}: {what}", fix)
     else:
-        yield _bad_value(error, path, document)
+        kind, what, fix = _bad_value(error)
+        yield Trouble(
+            kind, document.value(path), f"{describe(path)} {what}", fix, path=path, stand_in=_filler(error.schema)
+        )
 
 
-def _bad_name(error: Any, path: Path, document: Document) -> Trouble:
-    name = error.instance
-    meaning = error.schema.get("description", "")
-    return Trouble(
-        "bad_name", document.key((*path, name)), f"{describe(path)}: `{name}` is not a name", f"write it so: {meaning}"
-    )
+def _why_no_name(error: Any) -> tuple[str, str]:
+    name = str(error.instance)
+    if error.validator == "maxLength":
+        return f"`{name[:60]}` is longer than {error.validator_value} characters", "choose a shorter name"
+    return f"`{name[:60]}` is not a name", f"write {_NAMES[error.validator_value]}"
 
 
-def _bad_value(error: Any, path: Path, document: Document) -> Trouble:
-    where, value = describe(path), error.instance
-    position = document.value(path)
-    wanted = error.validator_value
+def _bad_value(error: Any) -> tuple[str, str, str]:
+    """The kind of trouble, what is wrong, and the fix."""
+    value, wanted = error.instance, error.validator_value
     if error.validator == "type":
         kinds = " or ".join(_KIND_NAMES[kind] for kind in ([wanted] if isinstance(wanted, str) else wanted))
-        found = "nothing" if value is None else f"{_kind_of(value)}{_shown(value)}"
-        fix = f"write {kinds}" + (", or remove the key" if value is None else "")
-        return Trouble("wrong_kind", position, f"{where} must be {kinds}, not {found}", fix)
+        if value is None:
+            return "wrong_kind", f"must be {kinds}, and there is nothing", f"write {kinds}, or remove the key"
+        return "wrong_kind", f"must be {kinds}, not {_kind_of(value)}{_shown(value)}", f"write {kinds}"
     if error.validator == "anyOf":
-        return Trouble(
-            "bad_value",
-            position,
-            f"{where}:{_shown(value)} is not a row",
-            f"{closest(str(value), ['defer', 'otherwise'])}write a branch such as {{to: PHASE}}, a list of branches, "
-            "{first_of: [...]}, defer, {ignore: why} or {reject: why}",
-        )
+        what = "says nothing" if value is None else f"cannot be{_shown(value)}"
+        return "bad_value", what, did_you_mean(str(value), ["defer", "otherwise"]) + _ROWS
     if error.validator in ("enum", "const"):
         options = [str(option) for option in (wanted if isinstance(wanted, list) else [wanted])]
-        fix = f"{closest(str(value), options)}write {listed(options)}"
-        return Trouble("bad_value", position, f"{where} cannot be{_shown(value)}", fix)
-    if error.validator == "pattern":
-        return Trouble("bad_name", position, f"{where}:{_shown(value)} is not a name", f"match {wanted}")
-    limits = {
-        "minimum": f"be at least {wanted}",
-        "minItems": f"have at least {wanted} item",
-        "maxItems": f"have at most {wanted} items",
-        "minProperties": f"have at least {wanted} entry",
-    }
-    rule = limits.get(str(error.validator), error.message)
-    return Trouble("bad_value", position, f"{where} must {rule}", "add or remove entries, or remove the key")
+        fix = f"{did_you_mean(str(value), options)}write one of: {listed(options)}"
+        return "bad_value", f"cannot be{_shown(value)}", fix
+    if error.validator in ("minItems", "minProperties"):
+        return "bad_value", "must not be empty", "write at least one entry, or remove the key"
+    if error.validator == "maxItems":
+        return "bad_value", f"has more than {wanted} entries", "split it; nobody can follow that many"
+    return "bad_value", f"must be at least {wanted}", f"write {wanted} or more"
+
+
+def _filler(wanted: Any) -> Any:
+    """The simplest value of the kind that the schema wants."""
+    if "$ref" in wanted:
+        return _filler(schema()["$defs"][wanted["$ref"].rsplit("/", 1)[1]])
+    if "anyOf" in wanted:
+        return _filler(wanted["anyOf"][0])
+    if "const" in wanted or "enum" in wanted:
+        return wanted.get("const", wanted.get("enum", [None])[0])
+    kind = wanted["type"] if isinstance(wanted["type"], str) else wanted["type"][0]
+    if kind == "object":
+        return {key: _filler(wanted["properties"][key]) for key in wanted.get("required", ())}
+    if kind == "array":
+        return [_filler(wanted["items"])] if wanted.get("minItems") else []
+    return {"string": "-", "integer": 1, "number": 1, "boolean": False}[kind]
 
 
 def _likeliest(error: Any) -> list[Any]:

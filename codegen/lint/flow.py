@@ -103,7 +103,8 @@ def waits_without_limit(subject: Subject) -> Iterator[Problem]:
             continue
         if phase.timeout is not None:
             event = phase.timeout.raises
-            if _moves(subject, name, event) or event not in subject.machine.cells[name]:
+            cell = subject.machine.cells[name].get(event)
+            if cell is None or cell.kind != "branches" or _moves(subject, name, event):
                 continue
             yield Problem(
                 ("phases", name, "timeout"),

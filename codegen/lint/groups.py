@@ -128,7 +128,6 @@ RULES = (
         "history of a group that keeps none",
         "There is no telling which phase to go back to.",
         history_not_kept,
-        local=True,
     ),
     Rule(
         "PW225",

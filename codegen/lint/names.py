@@ -26,6 +26,9 @@ _AMBIGUOUS = frozenset({"l", "I", "O"})
 
 def python_words(subject: Subject) -> Iterator[Problem]:
     """Names that are words of Python or of the generated code."""
+    machine = subject.spec.machine
+    if keyword.iskeyword(machine) or keyword.issoftkeyword(machine):
+        yield _taken(("machine",), machine, "is a word of Python itself", at_key=False)
     for path, taken in _lower_names(subject):
         name = str(path[-1])
         if keyword.iskeyword(name) or keyword.issoftkeyword(name):
@@ -42,8 +45,6 @@ def python_words(subject: Subject) -> Iterator[Problem]:
 
 def _lower_names(subject: Subject) -> Iterator[tuple[Path, frozenset[str]]]:
     spec = subject.spec
-    if keyword.iskeyword(spec.machine) or keyword.issoftkeyword(spec.machine):
-        yield ("machine", spec.machine), frozenset()
     for section, taken in (
         ("config", _IN_CLASSES),
         ("data", _IN_CLASSES),
@@ -63,8 +64,8 @@ def _lower_names(subject: Subject) -> Iterator[tuple[Path, frozenset[str]]]:
             yield ("events", name, "payload", field), _IN_CLASSES | {"event"}
 
 
-def _taken(path: Path, name: str, what: str) -> Problem:
-    return Problem(path, f"`{name}` {what}", f"choose another name, such as `{name}_1`")
+def _taken(path: Path, name: str, what: str, at_key: bool = True) -> Problem:
+    return Problem(path, f"`{name}` {what}", f"choose another name, such as `{name}_1`", at_key)
 
 
 def one_python_name(subject: Subject) -> Iterator[Problem]:
@@ -87,7 +88,7 @@ def one_python_name(subject: Subject) -> Iterator[Problem]:
         yield Problem(
             path,
             f"{description} becomes the Python class `{python}`, {clash}",
-            "choose a name whose words differ in more than underscores",
+            "choose another name; underscores and capitals do not keep classes apart",
             at_key=True,
         )
     for name, effect in spec.effects.items():

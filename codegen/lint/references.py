@@ -7,38 +7,34 @@ from functools import partial
 
 from codegen.findings import Severity
 from codegen.lint.rule import Problem, Rule
-from codegen.lint.subject import SECTIONS, Kind, Subject
-from codegen.python_names import PYTHON_TYPES
-from codegen.wording import closest, listed
-
-# Looking for a similar name takes time; a file with more misspelt names than this has another trouble.
-_SUGGESTIONS_AT_MOST = 100
+from codegen.lint.subject import SECTIONS, Kind, Reference, Subject, is_duration
+from codegen.wording import article, did_you_mean, listed
 
 
 def unknown(kind: Kind, subject: Subject) -> Iterator[Problem]:
     """Mentions of a name of `kind` that is not declared."""
     declared = subject.names(kind)
-    suggestions: dict[str, str] = {}
     for reference in subject.references:
-        if reference.kind != kind or reference.name in declared:
-            continue
-        name = reference.name
-        if name not in suggestions:
-            suggestions[name] = _suggest(kind, name, subject) if len(suggestions) < _SUGGESTIONS_AT_MOST else ""
-        yield Problem(
-            reference.path,
-            f"unknown {kind} `{name}`",
-            f"{suggestions[name]}declare it under `{SECTIONS[kind]}`, or write one of: "
-            + (listed([*(PYTHON_TYPES if kind == "type" else ()), *declared]) or "(none is declared)"),
-            reference.at_key,
-        )
+        if reference.kind == kind and reference.name not in declared:
+            yield Problem(
+                reference.path,
+                f"unknown {kind} `{reference.name}`",
+                _hint(subject, reference)
+                + f"declare it under `{SECTIONS[kind]}`, or write one of: "
+                + (listed(subject.known(kind)) or "(none is declared)"),
+                reference.at_key,
+            )
 
 
-def _suggest(kind: Kind, name: str, subject: Subject) -> str:
+def _hint(subject: Subject, reference: Reference) -> str:
+    kind, name = reference.kind, reference.name
+    if kind == "knob" and is_duration(name) and reference.path[-1] != "max_attempts":
+        return f"give it a name, such as `wait: {{type: duration, default: {name}, summary: ...}}`; "
     for other in SECTIONS:
         if other != kind and name in subject.names(other):
-            return f"`{name}` is a {other}, not a {kind}; "
-    return closest(name, [*(PYTHON_TYPES if kind == "type" else ()), *subject.names(kind)])
+            return f"`{name}` is {article(other)}, not {article(kind)}; "
+    meant = subject.similar(kind, name)
+    return f"did you mean `{meant}`? " if meant else ""
 
 
 def unknown_payload_field(subject: Subject) -> Iterator[Problem]:
@@ -46,10 +42,11 @@ def unknown_payload_field(subject: Subject) -> Iterator[Problem]:
     for name, event in subject.spec.events.items():
         for number, field in enumerate(event.identity or ()):
             if field not in event.payload:
+                fields = listed(list(event.payload)) or "(it has none)"
                 yield Problem(
                     ("events", name, "identity", number),
                     f"the payload of {name} has no field `{field}`",
-                    f"{closest(field, event.payload)}write one of: {listed(list(event.payload)) or '(it has none)'}",
+                    f"{did_you_mean(field, event.payload)}write one of: {fields}",
                 )
 
 

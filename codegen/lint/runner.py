@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from codegen.document import Trouble
+from codegen.document import Document, Trouble
 from codegen.findings import Finding, in_order
+from codegen.lint.meaning import with_meant_names
 from codegen.lint.reading import BY_KIND
 from codegen.lint.registry import RULES
 from codegen.lint.rule import Problem, Rule
 from codegen.lint.subject import Subject
 from codegen.loading import Loaded
-from codegen.model import Position, Spec
+from codegen.model import Path, Position, Spec
 
 
 def findings(loaded: Loaded) -> list[Finding]:
     """Everything there is to say about a file, in the order of its lines, each place once per rule."""
     found = [trouble_finding(loaded, trouble) for trouble in loaded.troubles]
-    if loaded.spec is not None:
-        found += _rule_findings(loaded, loaded.spec)
+    if loaded.spec is not None and loaded.document is not None:
+        found += _rule_findings(loaded, loaded.spec, loaded.document)
     return in_order({(f.code, f.line, f.column, f.fix): f for f in reversed(found)}.values())
 
 
@@ -27,12 +28,28 @@ def trouble_finding(loaded: Loaded, trouble: Trouble) -> Finding:
     return _finding(loaded, BY_KIND[trouble.kind], trouble.position, trouble.what, trouble.fix)
 
 
-def _rule_findings(loaded: Loaded, spec: Spec) -> Iterator[Finding]:
-    subject = Subject(spec)
+def _rule_findings(loaded: Loaded, spec: Spec, document: Document) -> Iterator[Finding]:
+    as_written = Subject(spec)
+    stand_ins = loaded.stand_ins
+    as_meant = None if stand_ins else with_meant_names(as_written, document)
+    touched = _touched(stand_ins)
     for rule in RULES:
-        if rule.check is not None:
-            for problem in rule.check(subject):
+        subject = as_written if rule.local else as_meant
+        if rule.check is None or subject is None:
+            continue
+        for problem in rule.check(subject):
+            if not touched or not _concerns(problem.path, stand_ins, touched):
                 yield _finding(loaded, rule, _position(spec, problem), problem.what, problem.fix)
+
+
+def _touched(stand_ins: frozenset[Path]) -> frozenset[Path]:
+    """The stand-ins and what holds them, up to the phase, event or effect to which they belong."""
+    return frozenset(path[:length] for path in stand_ins for length in range(2, len(path) + 1)) | stand_ins
+
+
+def _concerns(path: Path, stand_ins: frozenset[Path], touched: frozenset[Path]) -> bool:
+    """Whether a stand-in could be the cause of a problem: it lies within the problem's place, or around it."""
+    return path in touched or any(path[:length] in stand_ins for length in range(1, len(path)))
 
 
 def _position(spec: Spec, problem: Problem) -> Position:

@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 from codegen.flatten import flatten
 from codegen.model import Branch, CellSpec, Machine, Path, Spec, TypeRef
 from codegen.python_names import PYTHON_TYPES
+from codegen.wording import closest
 
 Kind = Literal["phase", "event", "guard", "action", "effect", "policy", "knob", "type", "datum", "group"]
 
@@ -25,6 +26,10 @@ SECTIONS: dict[Kind, str] = {
     "datum": "data",
     "group": "groups",
 }
+
+
+# Looking for a similar name takes time; a file with more misspelt names than this has another trouble.
+_LOOKED_FOR_AT_MOST = 200
 
 
 class Reference(NamedTuple):
@@ -61,6 +66,23 @@ class Subject:
         """What is declared of a kind, in the order of the file."""
         declared: dict[str, object] = getattr(self.spec, SECTIONS[kind])
         return declared
+
+    def similar(self, kind: Kind, name: str) -> str | None:
+        """The declared name of `kind` that `name` was probably meant to be."""
+        key = (kind, name)
+        if key not in self._similar:
+            if len(self._similar) >= _LOOKED_FOR_AT_MOST:
+                return None
+            self._similar[key] = closest(name, self.known(kind))
+        return self._similar[key]
+
+    def known(self, kind: Kind) -> list[str]:
+        """The names that may be written where one of `kind` is meant."""
+        return [*(PYTHON_TYPES if kind == "type" else ()), *self.names(kind)]
+
+    @cached_property
+    def _similar(self) -> dict[tuple[Kind, str], str | None]:
+        return {}
 
     @cached_property
     def cells(self) -> tuple[WrittenCell, ...]:

@@ -64,11 +64,12 @@ def since_is_no_instant(subject: Subject) -> Iterator[Problem]:
     data = subject.spec.data
     for name, phase in subject.spec.phases.items():
         since = phase.timeout.since if phase.timeout else None
-        if since in data and since is not None and (data[since].type.name != "instant" or data[since].type.is_list):
+        type_ = data[since].type if since is not None and since in data else None
+        if type_ is not None and type_.problem is None and (type_.name != "instant" or type_.is_list):
             fitting = [datum for datum, declared in data.items() if declared.type.name == "instant"]
             yield Problem(
                 ("phases", name, "timeout", "since"),
-                f"`{since}` is of type {data[since].type}, not an instant",
+                f"`{since}` is of type {type_}, not an instant",
                 f"write one of: {listed(fitting) or '(no datum is an instant)'}",
             )
 
