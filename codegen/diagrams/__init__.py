@@ -23,17 +23,20 @@ PNG_DPI = 144
 def render(machine: Machine) -> dict[str, str]:
     """The text of each file, by its path below the machine's folder. Raises RendererError."""
     note = f"Generated from {clean(machine.spec.source.name)}; do not edit. Run `make generate`."
-    branches = {edge.id: edge.branches for edge in map_edges(machine)}
+    edges = {edge.id: (f"{edge.tail}->{edge.head}", edge.branches) for edge in map_edges(machine)}
     source = overview(machine).source
     files = {
         "machine.dot": f"// {note}\n{source}",
         "machine.mmd": f"%% {note}\n{mermaid(machine)}",
         "README.md": page(machine),
-        "machine.svg": tidy_svg(draw(_placed(source), "svg", placed=True), note, branches),
+        "machine.svg": tidy_svg(draw(_placed(source), "svg", placed=True), note, edges),
     }
     for phase, view in focuses(machine).items():
         source = focus_diagram(machine, view).source
-        leaving = {f"out-{number}": row.branches for number, row in enumerate(view.leaving, 1)}
+        leaving = {
+            f"out-{number}": (f"{phase}->{row.target or row.history}", row.branches)
+            for number, row in enumerate(view.leaving, 1)
+        }
         files[f"phases/{phase}.dot"] = f"// {note}\n{source}"
         files[f"phases/{phase}.svg"] = tidy_svg(draw(source, "svg"), note, leaving)
     return files

@@ -154,7 +154,9 @@ def _sources(arriving: Mapping[str, Sequence[FocusRow]]) -> Iterator[Source]:
             kept.setdefault(key, mine)
         for row in rows:
             if row.origin.kind != "phase":
-                shared.setdefault(row.origin, []).append((phase, row))
+                # A step of the happy path is so for one phase, not for all that share the row.
+                kind = EdgeKind.ERROR if row.kind is EdgeKind.ERROR else EdgeKind.PLAIN
+                shared.setdefault(row.origin, []).append((phase, replace(row, kind=kind, is_timer=False)))
     for key, phases in own.items():
         yield Source(title=", ".join(phases), phases=tuple(phases), rows=kept[key])
     for origin, entries in shared.items():

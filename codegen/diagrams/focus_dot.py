@@ -124,7 +124,7 @@ def _deeds(do: Iterable[str], request: Iterable[str], raises: Iterable[str]) -> 
     return ["; ".join(texts)] if texts else []
 
 
-def _row_lines(row: FocusRow, width: int) -> list[str]:
+def _row_lines(row: FocusRow, width: int, *, arriving: bool = False) -> list[str]:
     colour = style.COLOURS[row.kind] if row.kind in (EdgeKind.ERROR, EdgeKind.HAPPY) else style.INK
     if row.is_timer:
         colour = style.COLOURS[EdgeKind.TIMEOUT]
@@ -136,6 +136,8 @@ def _row_lines(row: FocusRow, width: int) -> list[str]:
         marks.append(f"from {row.origin.name}")
     if row.origin.kind == "event":
         marks.append("otherwise")
+    if arriving and row.history is not None:
+        marks.append("if it was left here")
     if marks:
         lines[-1] += font(f"  {escaped(', '.join(marks))}", 8, style.FAINT)
     if row.conditions:
@@ -150,7 +152,9 @@ def _undone(view: Focus) -> Iterable[list[str]]:
     for kind, events in view.undone.items():
         texts = [f"{words[kind]}: {', '.join(events)}"] if events else []
         if kind == "ignore":
-            texts += [f"ignored when {' and '.join(row.conditions)}: {', '.join(row.events)}" for row in view.ignored]
+            for row in view.ignored:
+                when = "otherwise" if row.conditions == ("else",) else f"when {' and '.join(row.conditions)}"
+                texts.append(f"ignored {when}: {', '.join(row.events)}")
         if texts:
             yield [font(line, 8, style.FAINT) for text in texts for line in wrapped(text, CARD_CHARS + 8)]
 
@@ -159,7 +163,7 @@ def _source_card(title: str, rows: Iterable[FocusRow], place: int) -> str:
     head = [font(f"<b>{line}</b>", 10) for line in wrapped(title, SOURCE_CHARS - 8)]
     body = [_cell(head, line=False, width=SOURCE_WIDTH)]
     for number, row in enumerate(rows):
-        body.append(_cell(_row_lines(row, SOURCE_CHARS), port=f"row{number}", line=number > 0))
+        body.append(_cell(_row_lines(row, SOURCE_CHARS, arriving=True), port=f"row{number}", line=number > 0))
     return _table(body, style.COLOURS[EdgeKind.PLAIN], style.PHASE_FILL)
 
 

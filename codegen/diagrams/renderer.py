@@ -49,21 +49,25 @@ def draw(source: str, output: str, *, placed: bool = False, dpi: int | None = No
     return drawn
 
 
-def tidy_svg(drawn: bytes, note: str, branches: Mapping[str, Sequence[str]]) -> str:
+def tidy_svg(drawn: bytes, note: str, edges: Mapping[str, tuple[str, Sequence[str]]]) -> str:
     """The renderer's SVG without what depends on its version, and with fonts that browsers have. Each edge whose id is
-    in `branches` gets them as its attribute `data-branches`."""
+    in `edges` gets the title and, as its attribute `data-branches`, the branches given there."""
     text = drawn.decode()
     text = re.sub(r"<!DOCTYPE.*?>\n", "", text, flags=re.DOTALL)
     text = re.sub(r"<!--.*?-->\n?", "", text, flags=re.DOTALL)
     text = text.replace("&#45;", "-")
     text = re.sub(r'font-family="[^"]*"', f'font-family="{style.SVG_FONTS}"', text)
-    text = re.sub(r'<g id="([^"]+)" class="edge([^"]*)">', lambda edge: _with_branches(edge, branches), text)
+    text = _EDGE.sub(lambda edge: _described(edge, edges), text)
     declaration, rest = text.split("?>\n", 1)
     return f"{declaration}?>\n<!-- {note.replace('--', '- -')} -->\n{rest}"
 
 
-def _with_branches(edge: re.Match[str], branches: Mapping[str, Sequence[str]]) -> str:
-    stands_for = branches.get(edge[1])
-    if stands_for is None:
+_EDGE = re.compile(r'<g id="([^"]+)" class="(edge[^"]*)">\n<title>[^<]*</title>')
+
+
+def _described(edge: re.Match[str], edges: Mapping[str, tuple[str, Sequence[str]]]) -> str:
+    if edge[1] not in edges:
         return edge[0]
-    return f'<g id="{edge[1]}" class="edge{edge[2]}" data-branches="{" ".join(stands_for)}">'
+    title, branches = edges[edge[1]]
+    listed = " ".join(branches)
+    return f'<g id="{edge[1]}" class="{edge[2]}" data-branches="{listed}">\n<title>{style.escaped(title)}</title>'

@@ -65,11 +65,13 @@ def test_every_branch_that_leaves_is_behind_exactly_one_edge_of_the_map(
     assert behind == Counter(branch.id for *_, branch in machine.rows() if branch.leaves)
 
 
-def test_every_edge_of_the_map_has_a_label_to_write_counts_to(files: dict[str, str]) -> None:
+def test_every_edge_of_the_map_has_a_title_and_a_label_to_write_counts_to(files: dict[str, str]) -> None:
     root = ElementTree.fromstring(files["machine.svg"])
     for element in root.iter():
         if element.get("data-branches") is not None:
             assert any(child.tag.endswith("text") for child in element.iter()), element.get("id")
+            title = next(child.text for child in element.iter() if child.tag.endswith("title"))
+            assert f"edge-{str(title).replace('->', '-')}" == element.get("id")
 
 
 def test_the_edge_of_a_branch_is_found_by_phase_and_target_too(machine: Machine, files: dict[str, str]) -> None:
