@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from codegen.diagrams.edges import error_phases, from_event, happy_steps, raises_timeout
 from codegen.diagrams.style import EdgeKind
-from codegen.model import Branch, CellKind, Machine, Origin
+from codegen.model import Branch, Cell, CellKind, Machine, Origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +115,15 @@ def _rows(
                 ignored=branch.ignored is not None,
                 is_timer=is_timer,
                 kind=kind,
-                origin=Origin("event", "") if by_event else cell.origin,
+                origin=_origin(phase, cell, branch, by_event=by_event),
                 branches=(branch.id,),
             )
+
+
+def _origin(phase: str, cell: Cell, branch: Branch, *, by_event: bool) -> Origin:
+    if branch.ignored is not None:
+        return Origin("phase", phase)
+    return Origin("event", "") if by_event else cell.origin
 
 
 def _conditions(branch: Branch, *, first: bool) -> tuple[str, ...]:

@@ -29,6 +29,8 @@ def focus_diagram(machine: Machine, view: Focus) -> Digraph:
         f"{machine.spec.machine} {phase}",
         graph_attr={
             "rankdir": "LR",
+            # Curves between tall columns weave through each other; lines that meet in one point cannot.
+            "splines": "line",
             "nodesep": "0.16",
             "ranksep": "0.7",
             "pad": "0.1",
