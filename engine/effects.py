@@ -108,7 +108,7 @@ class TradingEffects:
     async def recover_submit_buy(
         self, request: SubmitBuyRequest, claim: Claim
     ) -> BuyOrderPlaced | BuyOrderRejected | OrderOutcomeUnknown | Retry | None:
-        answer = await self._gateway.recover(_order(request.entry_order, claim.instance), _stamp(claim))
+        answer = await self._gateway.resume(_order(request.entry_order, claim.instance), _stamp(claim))
         if isinstance(answer, Absent):
             return None
         return self._bought(request.entry_order.client_order_id, answer)
@@ -138,7 +138,7 @@ class TradingEffects:
     async def recover_submit_sell(
         self, request: SubmitSellRequest, claim: Claim
     ) -> SellOrderPlaced | SellOrderRejected | OrderOutcomeUnknown | Retry | None:
-        answer = await self._gateway.recover(_order(request.exit_order, claim.instance), _stamp(claim))
+        answer = await self._gateway.resume(_order(request.exit_order, claim.instance), _stamp(claim))
         if isinstance(answer, Absent):
             return None
         return self._sold(request.exit_order.client_order_id, answer)

@@ -134,6 +134,7 @@ class Canceled(msgspec.Struct, frozen=True):
 
 
 SubmitOutcome = Accepted | Rejected | Unsent | Unknown
+ResumeOutcome = SubmitOutcome | Absent
 RecoverOutcome = Accepted | Rejected | Unknown | Absent
 CancelOutcome = Canceled | Absent | Unsent | Unknown
 
@@ -160,8 +161,15 @@ class Gateway(Protocol):
         """Send the order once, stamped with the claim. Never retries, never raises for what an exchange can answer."""
         ...
 
+    async def resume(self, order: OrderRequest, claim: Claim) -> ResumeOutcome:
+        """The answer to a request whose sender has died, as far as it can still be had.
+
+        Absent only where the request provably was not sent, so that it may be sent now; without a way to know, Unknown.
+        """
+        ...
+
     async def recover(self, order: OrderRequest, claim: Claim) -> RecoverOutcome:
-        """Find out what became of a claim whose sender is gone or got no answer.
+        """Find out what became of a request that got no answer.
 
         Waits until a request stamped with the claim can no longer be accepted, then looks the client order id up.
         """
@@ -172,7 +180,7 @@ class Gateway(Protocol):
         `Canceled` with that final state."""
         ...
 
-    async def look_up(self, symbol: str, client_order_id: str) -> OrderState | None | Unknown:
+    async def look_up(self, symbol: str, client_order_id: str) -> OrderState | Unknown | None:
         """The order now; None when the exchange shows no such order (which alone proves nothing)."""
         ...
 

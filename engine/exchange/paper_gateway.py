@@ -28,6 +28,7 @@ from engine.exchange.gateway import (
     OrderState,
     RecoverOutcome,
     Rejected,
+    ResumeOutcome,
     SubmitOutcome,
     Unknown,
     Unsent,
@@ -66,6 +67,13 @@ class PaperGateway:
             return _REFUSED
         await self._timed_out(request)
         return Unknown(f"no reply by {claim.deadline}")
+
+    async def resume(self, order: OrderRequest, claim: Claim) -> ResumeOutcome:
+        """As the protocol has it. A request enters the exchange's log when it is sent: one that is not there never
+        was sent; for one that is, the same bytes get the same answer at the same instant."""
+        if self._exchange.request(order.client_order_id, RequestKind.SUBMIT, claim.claimed_at) is None:
+            return Absent()
+        return await self.submit(order, claim)
 
     async def recover(self, order: OrderRequest, claim: Claim) -> RecoverOutcome:
         """As the protocol has it. A request enters the exchange's log when it is sent: one that is not there never

@@ -334,9 +334,8 @@ class EffectHandlers(Protocol):
 
     async def recover_submit_buy(
         self, request: requests.SubmitBuyRequest, claim: Claim
-    ) -> events.BuyOrderPlaced | events.BuyOrderRejected | events.OrderOutcomeUnknown | None:
-        """Find out what became of an attempt whose answer was lost. None: proven that it never happened and cannot
-        happen any more, so that it may be made again."""
+    ) -> events.BuyOrderPlaced | events.BuyOrderRejected | events.OrderOutcomeUnknown | Retry | None:
+        """The outcome of an attempt whose sender has died. None: it provably was not sent and may be made now."""
         ...
 
     async def cancel_buy(
@@ -365,9 +364,8 @@ class EffectHandlers(Protocol):
 
     async def recover_submit_sell(
         self, request: requests.SubmitSellRequest, claim: Claim
-    ) -> events.SellOrderPlaced | events.SellOrderRejected | events.OrderOutcomeUnknown | None:
-        """Find out what became of an attempt whose answer was lost. None: proven that it never happened and cannot
-        happen any more, so that it may be made again."""
+    ) -> events.SellOrderPlaced | events.SellOrderRejected | events.OrderOutcomeUnknown | Retry | None:
+        """The outcome of an attempt whose sender has died. None: it provably was not sent and may be made now."""
         ...
 
     async def cancel_sell(

@@ -107,6 +107,21 @@ def test_what_submit_says_and_what_recover_finds(
         assert len(world.exchange.orders()) == orders
 
 
+@pytest.mark.parametrize(
+    "profile", [PROMPT, REPLY_LOST, DROPPED, UNSENT], ids=["answered", "lost", "dropped", "unsent"]
+)
+def test_resume_answers_as_submit_would_have(tmp_path: Path, profile: FaultProfile) -> None:
+    with World(tmp_path / "living", profile=profile) as world:
+        claim = world.claim()
+        expected = timed(world, world.gateway.submit(ORDER, claim))
+    with World(tmp_path / "killed", profile=profile) as world:
+        assert isinstance(world.one(world.gateway.resume(ORDER, claim)), Absent)
+        world.exchange.send_order(ORDER, claim, START)
+    with World(tmp_path / "killed", profile=profile) as world:
+        assert timed(world, world.gateway.resume(ORDER, claim)) == expected
+        assert len(world.exchange.requests()) == 1
+
+
 def test_a_claim_that_was_never_sent_is_absent_at_once(tmp_path: Path) -> None:
     with World(tmp_path / "x") as world:
         assert timed(world, world.gateway.recover(ORDER, world.claim())) == (Absent(), 0)
