@@ -16,7 +16,7 @@ import msgspec
 from runtime.context import Context
 from runtime.definition import Defer, Ignore, Reject
 from runtime.effects import Intent
-from runtime.errors import DispatchError
+from runtime.errors import DispatchError, readable
 from runtime.events import EventContext, Outcome, Receipt
 from runtime.idempotency import SeenEvents
 from runtime.machine import BoundBranch, BoundTarget, DeferredEvent, Machine, Snapshot
@@ -25,6 +25,9 @@ from runtime.store import AuditRow, Commit
 
 MAX_RAISED = 64
 """Internal events that one event may lead to. The linter forbids cycles; this stops the one that it could not see."""
+
+_ANSWERED = (Outcome.HANDLED, Outcome.DEFERRED, Outcome.IGNORED)
+"""What is not tried again when it is delivered again."""
 
 _encode = msgspec.json.encode
 
@@ -40,7 +43,7 @@ class Instance:
         self.machine = machine
         self.snapshot = snapshot
         self.version = version
-        self.checkpoint = _encode(snapshot)
+        self.checkpoint = machine.encode(snapshot)
 
     @property
     def phase(self) -> str:
@@ -52,7 +55,7 @@ class Instance:
 
     def restore(self, checkpoint: bytes, version: int) -> None:
         """Go back to a snapshot taken earlier."""
-        self.snapshot = msgspec.json.decode(checkpoint, type=self.machine.snapshot_type)
+        self.snapshot = self.machine.decode(checkpoint)
         self.checkpoint = checkpoint
         self.version = version
 
@@ -82,8 +85,8 @@ class Dispatcher:
         written, in order, before the outside may see anything of it.
         """
         identity = self._identity(instance, ctx)
-        if identity and (first := self.seen.get(instance.name, identity)):
-            return msgspec.structs.replace(first, outcome=Outcome.DUPLICATE, first=first.first or first.outcome), []
+        if identity and (first := self._first_answer(instance, identity, now)):
+            return msgspec.structs.replace(first, outcome=Outcome.DUPLICATE, first=first.outcome), []
         generation = instance.snapshot.generation
         commits: list[Commit] = []
         receipt = self._step(instance, ctx, identity, now, commits)
@@ -93,15 +96,19 @@ class Dispatcher:
 
     def refuse(self, instance: Instance, ctx: EventContext, now: int, error: Exception) -> tuple[Receipt, list[Commit]]:
         """What is written of an event whose own commit contradicts the store: the evidence, and the error event."""
+        generation = instance.snapshot.generation
         commits: list[Commit] = []
-        return self._fail(instance, ctx, self._identity(instance, ctx), now, error, self._finish(ctx), commits), commits
+        receipt = self._fail(instance, ctx, self._identity(instance, ctx), now, error, self._finish(ctx), commits)
+        if instance.snapshot.generation != generation:
+            self._offer_deferred(instance, now, commits)
+        return receipt, commits
 
     def create(self, instance: Instance, now: int) -> Commit:
         """The commit that makes a new instance durable, with the effects that its initial phase asks for."""
         step = _Step(self, instance, now)
         for effect in instance.machine.definition.phases[instance.phase].entry_request:
             step.ask(effect)
-        instance.version, instance.checkpoint = 1, _encode(instance.snapshot)
+        instance.version, instance.checkpoint = 1, instance.machine.encode(instance.snapshot)
         self._open(step.requested)
         return step.commit(expected_version=0, snapshot=instance.checkpoint)
 
@@ -120,37 +127,45 @@ class Dispatcher:
         """
         version, checkpoint, phase = instance.version, instance.checkpoint, instance.phase
         finished = self._finish(ctx)
+        stale = self._stale(instance, ctx, finished)
         step = _Step(self, instance, now)
         try:
             with self.portfolio.begin(instance.name, now) as transaction:
-                outcome, reason = step.carry_out(ctx, identity, transaction, offered)
+                outcome, reason = step.carry_out(ctx, identity, transaction, offered, stale)
                 if step.changed:
-                    instance.checkpoint = _encode(instance.snapshot)
+                    instance.checkpoint = instance.machine.encode(instance.snapshot)
                     instance.version += 1
-        except Exception as error:
+        except BaseException as error:
             instance.restore(checkpoint, version)
+            if not isinstance(error, Exception):
+                raise
             return self._fail(instance, ctx, identity, now, error, finished, commits, offered)
         self._open(step.requested)
         receipt = Receipt(outcome, ctx.event, instance.name, phase, instance.phase, instance.version, reason)
         commit = step.commit(version, instance.checkpoint if step.changed else None, finished=finished)
         commit.portfolio = transaction.change or None
-        if identity and outcome is not Outcome.REJECTED:
-            commit.identities.append((identity, receipt))
-            self.seen.record(instance.name, identity, receipt, now)
+        if outcome in _ANSWERED or offered is not None:
+            self._remember(commit, identity, receipt)
         commits.append(commit)
         return receipt
 
     def _offer_deferred(self, instance: Instance, now: int, commits: list[Commit]) -> None:
         """Offer the waiting events again, in the order of their arrival, from the start after each change of phase."""
-        events = instance.machine.definition.events
+        machine = instance.machine
         generation, place = instance.snapshot.generation, 0
+        left = len(instance.snapshot.deferred) + MAX_RAISED
         while place < len(instance.snapshot.deferred):
             waiting = instance.snapshot.deferred[place]
-            if isinstance(instance.machine.table[instance.phase][waiting.event], Defer):
+            if isinstance(machine.table[instance.phase][waiting.event], Defer):
                 place += 1
                 continue
-            payload = msgspec.json.decode(waiting.payload, type=events[waiting.event].payload)
+            payload = msgspec.json.decode(waiting.payload, type=machine.definition.events[waiting.event].payload)
             ctx = EventContext(waiting.event, instance.name, waiting.at, payload)
+            if left == 0:
+                error = DispatchError("events that wait lead to events that wait, without end: a cycle")
+                self._fail(instance, ctx, waiting.identity, now, error, [], commits, offered=place)
+                return
+            left -= 1
             self._step(instance, ctx, waiting.identity, now, commits, offered=place)
             if instance.snapshot.generation != generation:
                 generation, place = instance.snapshot.generation, 0
@@ -167,24 +182,46 @@ class Dispatcher:
         offered: int | None = None,
     ) -> Receipt:
         """Record the evidence of an event that changed nothing, and raise the machine's error event in its place."""
-        version, phase = instance.version, instance.phase
-        reason = f"{type(error).__name__}: {error}"
+        version, phase, timer = instance.version, instance.phase, instance.snapshot.timer
+        reason = readable(f"{type(error).__name__}: {error}")
+        evidence = readable("".join(traceback.format_exception(error)))
         step = _Step(self, instance, now)
-        step.record(
-            ctx, identity, Outcome.FAILED, phase, reason=reason, error="".join(traceback.format_exception(error))
-        )
+        step.record(ctx, identity, Outcome.FAILED, phase, reason=reason, error=evidence)
         if offered is not None:
             step.drop_deferred(offered)
-            instance.checkpoint = _encode(instance.snapshot)
+        if timer is not None and timer.generation == ctx.generation:
+            step.stop_timer()
+        if step.changed:
+            instance.checkpoint = instance.machine.encode(instance.snapshot)
             instance.version += 1
-        commits.append(step.commit(version, instance.checkpoint if step.changed else None, finished=finished))
+        receipt = Receipt(Outcome.FAILED, ctx.event, instance.name, phase, phase, instance.version, reason)
+        commit = step.commit(version, instance.checkpoint if step.changed else None, finished=finished)
+        if offered is not None:
+            self._remember(commit, identity, receipt)
+        commits.append(commit)
         definition = instance.machine.definition
         if ctx.event != definition.error_event:
             error_ctx = EventContext(
                 definition.error_event, instance.name, now, definition.make_error(reason, ctx.event)
             )
             self._step(instance, error_ctx, "", now, commits)
-        return Receipt(Outcome.FAILED, ctx.event, instance.name, phase, phase, version, reason)
+        return receipt
+
+    def _first_answer(self, instance: Instance, identity: str, now: int) -> Receipt | None:
+        """The receipt of the first delivery, if a further one must not be tried."""
+        first = self.seen.get(instance.name, identity, now)
+        if first is not None and first.outcome in _ANSWERED:
+            return first
+        for waiting in instance.snapshot.deferred:
+            if waiting.identity == identity:
+                phase, version = instance.phase, instance.version
+                return Receipt(Outcome.DEFERRED, waiting.event, instance.name, phase, phase, version)
+        return None
+
+    def _remember(self, commit: Commit, identity: str, receipt: Receipt) -> None:
+        if identity:
+            commit.identities.append((identity, receipt))
+            self.seen.record(commit.instance, identity, receipt, commit.at)
 
     def _identity(self, instance: Instance, ctx: EventContext) -> str:
         if ctx.id is not None:
@@ -209,6 +246,15 @@ class Dispatcher:
         del self.open_attempts[ctx.intent]
         return [(ctx.intent, ctx.attempt, ctx.event)]
 
+    def _stale(self, instance: Instance, ctx: EventContext, finished: list[tuple[str, int, str]]) -> str:
+        """Why the event comes too late to count; empty when it does not."""
+        if ctx.intent is not None and not finished:
+            return f"it answers attempt {ctx.attempt} of intent {ctx.intent}, which is not open"
+        snapshot = instance.snapshot
+        if ctx.generation is not None and (snapshot.timer is None or snapshot.timer.generation != ctx.generation):
+            return f"its timer belongs to visit {ctx.generation} of a phase; this is visit {snapshot.generation}"
+        return ""
+
 
 class _Step:
     """The work on one event, until it is a commit or is thrown away."""
@@ -223,23 +269,26 @@ class _Step:
         self._numbers: dict[str, int] = {}
 
     def carry_out(
-        self, ctx: EventContext, identity: str, transaction: PortfolioTransaction, offered: int | None
+        self,
+        ctx: EventContext,
+        identity: str,
+        transaction: PortfolioTransaction,
+        offered: int | None,
+        stale: str,
     ) -> tuple[Outcome, str]:
         """Apply the event and the internal events that it raises. Any exception means: throw all of it away."""
         instance = self._instance
         snapshot = instance.snapshot
+        if stale:
+            self.record(ctx, identity, Outcome.IGNORED, snapshot.phase, reason=stale)
+            return Outcome.IGNORED, stale
         if ctx.generation is not None:
-            if snapshot.timer is None or snapshot.timer.generation != ctx.generation:
-                reason = f"the timer belongs to visit {ctx.generation} of a phase; this is visit {snapshot.generation}"
-                self.record(ctx, identity, Outcome.IGNORED, snapshot.phase, reason=reason)
-                return Outcome.IGNORED, reason
-            snapshot.timer = None
-            self.changed = True
+            self.stop_timer()
         if offered is not None:
             self.drop_deferred(offered)
         context = Context(instance.machine.config, instance.name, self._now, transaction, self._intent_id)
         raised: list[str] = []
-        outcome, reason = self._apply(ctx, identity, context, raised, offered)
+        outcome, reason = self._apply(ctx, identity, context, raised)
         count = 0
         while raised:
             count += 1
@@ -250,19 +299,17 @@ class _Step:
             event = raised.pop(0)
             payload = instance.machine.definition.events[event].payload()
             internal = EventContext(event, instance.name, self._now, payload)
-            answer, why = self._apply(internal, "", context, raised, None)
+            answer, why = self._apply(internal, "", context, raised)
             if answer is Outcome.REJECTED:
                 raise DispatchError(f"{event}, raised after {ctx.event}, is rejected in {snapshot.phase}: {why}")
         return outcome, reason
 
-    def _apply(
-        self, ctx: EventContext, identity: str, context: Context[Any], raised: list[str], offered: int | None
-    ) -> tuple[Outcome, str]:
+    def _apply(self, ctx: EventContext, identity: str, context: Context[Any], raised: list[str]) -> tuple[Outcome, str]:
         snapshot = self._instance.snapshot
         phase = snapshot.phase
         cell = self._instance.machine.table[phase][ctx.event]
         if not isinstance(cell, tuple):
-            return self._without_branch(ctx, identity, cell, offered)
+            return self._without_branch(ctx, identity, cell)
         bound = self._choose(cell, ctx, context)
         branch = bound.branch
         if branch.ignored is not None:
@@ -281,13 +328,10 @@ class _Step:
         )
         return Outcome.HANDLED, ""
 
-    def _without_branch(
-        self, ctx: EventContext, identity: str, cell: Defer | Ignore | Reject, offered: int | None
-    ) -> tuple[Outcome, str]:
+    def _without_branch(self, ctx: EventContext, identity: str, cell: Defer | Ignore | Reject) -> tuple[Outcome, str]:
         snapshot = self._instance.snapshot
         if isinstance(cell, Defer):
-            waiting = DeferredEvent(ctx.event, ctx.at, identity, msgspec.Raw(_encode(ctx.payload)))
-            snapshot.deferred.insert(len(snapshot.deferred) if offered is None else offered, waiting)
+            snapshot.deferred.append(DeferredEvent(ctx.event, ctx.at, identity, msgspec.Raw(_encode(ctx.payload))))
             self.changed = True
             self.record(ctx, identity, Outcome.DEFERRED, snapshot.phase)
             return Outcome.DEFERRED, ""
@@ -348,6 +392,11 @@ class _Step:
         del self._instance.snapshot.deferred[place]
         self.changed = True
 
+    def stop_timer(self) -> None:
+        """The timer has done its work."""
+        self._instance.snapshot.timer = None
+        self.changed = True
+
     def record(
         self,
         ctx: EventContext,
@@ -376,7 +425,7 @@ class _Step:
                 branch=branch,
                 actions=actions,
                 requested=requested,
-                payload=_encode(ctx.payload),
+                payload=_evidence(ctx.payload),
                 reason=reason,
                 error=error,
                 digest=instance.machine.definition.digest,
@@ -403,3 +452,11 @@ class _Step:
             finished=finished or [],
             portfolio=None,
         )
+
+
+def _evidence(payload: msgspec.Struct) -> bytes:
+    """The payload as JSON; what no JSON can hold is the evidence itself, as text."""
+    try:
+        return _encode(payload)
+    except (TypeError, ValueError):
+        return _encode(readable(repr(payload)))

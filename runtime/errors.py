@@ -29,3 +29,8 @@ class ConfigError(PhasewrightError):
 
 class DispatchError(PhasewrightError):
     """An event cannot be carried out as the table says; the instance is unchanged."""
+
+
+def readable(text: str) -> str:
+    """`text` with whatever no file and no database can hold (half a surrogate pair) written out as an escape."""
+    return text.encode("utf-8", "backslashreplace").decode()

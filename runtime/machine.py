@@ -31,8 +31,6 @@ class DeferredEvent(msgspec.Struct, frozen=True):
     at: int
     identity: str
     payload: msgspec.Raw
-    intent: str | None = None
-    attempt: int = 0
 
 
 class Snapshot(msgspec.Struct, Generic[DataT]):
@@ -93,7 +91,7 @@ class Machine:
             for phase, spec in definition.phases.items()
         }
         self._ways: dict[tuple[str, str, str], BoundTarget] = {}
-        self.snapshot_type = Snapshot[definition.data]  # type: ignore[name-defined]
+        self._decoder = msgspec.json.Decoder(Snapshot[definition.data])  # type: ignore[name-defined]
         self.table: Mapping[str, Mapping[str, BoundCell]] = {
             phase: {event: self._bind_cell(phase, cell) for event, cell in row.items()}
             for phase, row in definition.table.items()
@@ -149,6 +147,26 @@ class Machine:
         snapshot.timer = self.timer_for(self.definition.phases[phase].timeout, snapshot, now)
         return snapshot
 
+    def encode(self, snapshot: Snapshot[Any]) -> bytes:
+        """The bytes that are stored.
+
+        Raises:
+            DispatchError: a restart would not read the same from them: an action has set a datum to something that is
+                not of its type. Better now, with the instance unchanged, than when it must be restored.
+        """
+        raw = msgspec.json.encode(snapshot)
+        try:
+            found = self.decode(raw)
+        except ValueError as error:
+            raise DispatchError(f"the instance could not be read back: {error}") from None
+        if found != snapshot:
+            raise DispatchError(f"the data would be read back differently: {snapshot.data} as {found.data}")
+        return raw
+
+    def decode(self, raw: bytes) -> Snapshot[Any]:
+        """The snapshot in `raw`. Raises ValueError when there is none of this machine's."""
+        return self._decoder.decode(raw)
+
     def timer_for(self, timeout: Timeout | None, snapshot: Snapshot[Any], now: int) -> Timer | None:
         """The timer of the phase that is being entered."""
         if timeout is None:
@@ -179,6 +197,10 @@ def bind(definition: MachineDefinition, protocol: type, handlers: object, kind: 
         given = list(inspect.signature(handler).parameters)
         if given != expected:
             faults.append(f"  {name}: takes ({', '.join(given)}), must take ({', '.join(expected)})")
+            continue
+        awaited = inspect.iscoroutinefunction(wanted)
+        if inspect.iscoroutinefunction(handler) is not awaited:
+            faults.append(f"  {name}: must {'' if awaited else 'not '}be `async def`")
             continue
         found[name] = handler
     if faults:

@@ -12,9 +12,16 @@ from tenacity import RetryCallState, stop_after_attempt, wait_exponential
 from runtime.clock import Clock
 from runtime.definition import EffectClass, EffectDefinition, RetryPolicy
 from runtime.effects import Claim, Intent, Retry
-from runtime.errors import HandlerError, StoreError
+from runtime.errors import HandlerError, StoreError, readable
 from runtime.events import EventContext
 from runtime.machine import Machine, bind
+
+
+class _Work(msgspec.Struct):
+    """An intent on its way to an outcome, with its latest claim."""
+
+    intent: Intent
+    claim: Claim
 
 
 class Outbox:
@@ -66,49 +73,54 @@ class Outbox:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _carry_out(self, intent: Intent, recovering: bool) -> None:
-        claim = intent.claim
+        work = _Work(intent, intent.claim)
         try:
-            payload, claim = await self._attempts(intent, recovering)
-            ctx = self._outcome(intent, payload, claim)
+            payload = await self._attempts(work, recovering)
+            ctx = self._outcome(work, payload)
         except StoreError as error:
             self._fail(error)
             return
-        except Exception as error:
-            reason = f"{intent.effect} (intent {intent.intent_id}, attempt {claim.attempt}): {error!r}"
+        except (Exception, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and _is_cancelled():
+                raise
+            reason = readable(f"{intent.effect} (intent {intent.intent_id}, attempt {work.claim.attempt}): {error!r}")
             definition = self._machine.definition
-            ctx = self._context(intent, definition.error_event, definition.make_error(reason, intent.effect), claim)
+            ctx = self._context(work, definition.error_event, definition.make_error(reason, intent.effect))
         self._deliver(ctx)
 
-    async def _attempts(self, intent: Intent, recovering: bool) -> tuple[Any, Claim]:
+    async def _attempts(self, work: _Work, recovering: bool) -> Any:
         """Try until there is an outcome. A further attempt is made only where the one before provably did nothing."""
-        effect = self._machine.definition.effects[intent.effect]
-        request = intent.decode(effect.request)
-        claim = intent.claim
-        if recovering and claim.claimed_at <= self._clock.now() and effect.effect_class is EffectClass.AT_MOST_ONCE:
-            found = await self._call(f"recover_{intent.effect}", request, claim)
-            if found is not None:
-                return found, claim
-            claim = await self._next(intent, effect, claim, self._clock.now())
+        effect = self._machine.definition.effects.get(work.intent.effect)
+        if effect is None:
+            raise HandlerError(f"there is no such effect in {self._machine.definition.source} any more")
+        request = work.intent.decode(effect.request)
+        answer: Any = None
+        was_sent = recovering and work.claim.claimed_at <= self._clock.now()
+        if was_sent and effect.effect_class is EffectClass.AT_MOST_ONCE:
+            answer = await self._call(f"recover_{work.intent.effect}", request, work.claim)
+            if answer is None:
+                await self._claim_next(work, effect, self._clock.now())
         while True:
-            await self._clock.sleep_until(claim.claimed_at)
-            answer = await self._call(intent.effect, request, claim)
+            if answer is None:
+                await self._clock.sleep_until(work.claim.claimed_at)
+                answer = await self._call(work.intent.effect, request, work.claim)
             if not isinstance(answer, Retry):
-                return answer, claim
+                return answer
             policy = self._machine.definition.policies.get(effect.retry or "")
-            pause = None if policy is None else self._pause(policy, claim.attempt)
+            pause = None if policy is None else self._pause(policy, work.claim.attempt)
             if pause is None:
-                return answer.otherwise, claim
-            claim = await self._next(intent, effect, claim, self._clock.now() + pause)
+                return answer.otherwise
+            await self._claim_next(work, effect, self._clock.now() + pause)
+            answer = None
 
     async def _call(self, name: str, request: Any, claim: Claim) -> Any:
-        answer = self._handlers[name](request, claim)  # type: ignore[call-arg]
-        return await answer
+        return await self._handlers[name](request, claim)  # type: ignore[call-arg]
 
-    async def _next(self, intent: Intent, effect: EffectDefinition, claim: Claim, at: int) -> Claim:
+    async def _claim_next(self, work: _Work, effect: EffectDefinition, at: int) -> None:
         window = 0 if effect.window is None else getattr(self._machine.config, effect.window)
-        further = Claim(intent.intent_id, intent.instance, claim.attempt + 1, at, at + window)
-        await self._claim(further)
-        return further
+        claim = Claim(work.intent.intent_id, work.intent.instance, work.claim.attempt + 1, at, at + window)
+        await self._claim(claim)
+        work.claim = claim
 
     def _pause(self, policy: RetryPolicy, attempt: int) -> int | None:
         """Milliseconds until the next attempt; None when `attempt` was the last.
@@ -127,14 +139,22 @@ class Outbox:
     def _value(self, value: str | int) -> int:
         return getattr(self._machine.config, value) if isinstance(value, str) else value
 
-    def _outcome(self, intent: Intent, payload: Any, claim: Claim) -> EventContext:
-        event = getattr(payload, "event", None)
-        allowed = set(self._machine.definition.effects[intent.effect].outcomes.values())
-        if event not in allowed:
-            raise HandlerError(f"{intent.effect} answered {payload!r}; its outcomes are {', '.join(sorted(allowed))}")
-        return self._context(intent, event, payload, claim)
+    def _outcome(self, work: _Work, payload: Any) -> EventContext:
+        definition = self._machine.definition
+        for event in definition.effects[work.intent.effect].outcomes.values():
+            if type(payload) is definition.events[event].payload:
+                return self._context(work, event, payload)
+        allowed = ", ".join(sorted(definition.effects[work.intent.effect].outcomes.values()))
+        raise HandlerError(f"the handler answered {payload!r}; its outcomes are {allowed}")
 
-    def _context(self, intent: Intent, event: str, payload: msgspec.Struct, claim: Claim) -> EventContext:
+    def _context(self, work: _Work, event: str, payload: msgspec.Struct) -> EventContext:
+        intent, claim = work.intent, work.claim
         return EventContext(
             event, intent.instance, self._clock.now(), payload, intent=intent.intent_id, attempt=claim.attempt
         )
+
+
+def _is_cancelled() -> bool:
+    """Whether this task was told to end, as against a handler that lets something of its own be cancelled."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

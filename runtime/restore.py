@@ -28,11 +28,8 @@ def restore(machine: Machine, stored: StoredInstance, now: int) -> Instance | Qu
     definition = machine.definition
     if stored.machine != definition.name:
         return _quarantine(stored, f"it belongs to the machine '{stored.machine}', not to '{definition.name}'")
-    snapshot: Snapshot[Any] | Quarantined
-    if stored.digest == definition.digest:
-        snapshot = _decode(machine, stored, stored.snapshot)
-    else:
-        snapshot = _migrate(machine, stored)
+    migrated = stored.digest != definition.digest
+    snapshot = _migrate(machine, stored) if migrated else _decode(machine, stored, stored.snapshot)
     if isinstance(snapshot, Quarantined):
         return snapshot
     if snapshot.phase not in definition.phases:
@@ -40,16 +37,22 @@ def restore(machine: Machine, stored: StoredInstance, now: int) -> Instance | Qu
     for event in snapshot.deferred:
         if event.event not in definition.events:
             return _quarantine(stored, f"its waiting event {event.event} is not in {definition.source}")
-    _restart_timer(machine, snapshot, now)
+        try:
+            msgspec.json.decode(event.payload, type=definition.events[event.event].payload)
+        except ValueError as error:
+            return _quarantine(stored, f"its waiting event {event.event} cannot be read: {error}")
+    for group, phase in snapshot.history.items():
+        if phase not in definition.phases:
+            return _quarantine(stored, f"the phase {phase} in which it left {group} is not in {definition.source}")
+    _restart_timer(machine, snapshot, now, migrated=migrated)
     return Instance(stored.instance, machine, snapshot, stored.version)
 
 
 def _decode(machine: Machine, stored: StoredInstance, raw: bytes) -> Snapshot[Any] | Quarantined:
     try:
-        snapshot: Snapshot[Any] = msgspec.json.decode(raw, type=machine.snapshot_type)
-    except msgspec.MsgspecError as error:
+        return machine.decode(raw)
+    except (ValueError, RecursionError) as error:
         return _quarantine(stored, f"its snapshot cannot be read: {error}")
-    return snapshot
 
 
 def _migrate(machine: Machine, stored: StoredInstance) -> Snapshot[Any] | Quarantined:
@@ -71,7 +74,7 @@ def _migrate(machine: Machine, stored: StoredInstance) -> Snapshot[Any] | Quaran
         data = {migration.rename_data.get(name, name): value for name, value in raw["data"].items()}
         raw["data"] = {name: value for name, value in data.items() if name not in migration.drop_data}
         unknown = sorted(set(raw["data"]) - set(definition.data.__struct_fields__))
-    except (msgspec.MsgspecError, KeyError, AttributeError, TypeError) as error:
+    except (ValueError, RecursionError, KeyError, AttributeError, TypeError) as error:
         return _quarantine(stored, f"its snapshot cannot be carried over: {error!r}")
     if unknown:
         return _quarantine(stored, f"its data {', '.join(unknown)} are not in {definition.source}; drop or rename them")
@@ -82,11 +85,14 @@ def _migration_from(definition: MachineDefinition, digest: str) -> Migration | N
     return next((m for m in definition.migrations if digest.startswith(m.from_digest)), None)
 
 
-def _restart_timer(machine: Machine, snapshot: Snapshot[Any], now: int) -> None:
-    timeout = machine.definition.phases[snapshot.phase].timeout
+def _restart_timer(machine: Machine, snapshot: Snapshot[Any], now: int, *, migrated: bool) -> None:
+    timeout, timer = machine.definition.phases[snapshot.phase].timeout, snapshot.timer
     if timeout is None or timeout.on_restore is OnRestore.DROP:
         snapshot.timer = None
-    elif timeout.on_restore is OnRestore.RESTART or (snapshot.timer and snapshot.timer.event != timeout.raises):
+    elif timer is None or timer.event != timeout.raises:
+        # Without a timer it has fired in this visit; but a timer that the older version did not have starts now.
+        snapshot.timer = machine.timer_for(timeout, snapshot, now) if migrated else timer
+    elif timeout.on_restore is OnRestore.RESTART:
         snapshot.timer = machine.timer_for(timeout, snapshot, now)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -29,6 +29,9 @@ from runtime.store import Commit, Store
 
 ResultT = TypeVar("ResultT")
 Delivery = tuple[EventContext, "asyncio.Future[Receipt]"]
+
+_STALE_TIMERS = 64
+"""Entries of timers that no longer run, beyond which they are swept out."""
 
 
 class Restart(msgspec.Struct, frozen=True):
@@ -67,13 +70,15 @@ class Worker:
         self._seen = SeenEvents(identity_expiry)
         self._open_attempts: dict[str, int] = {}
         self._dispatcher = Dispatcher(self.portfolio, self._seen, self._open_attempts, store.namespace)
-        self._outbox = Outbox(machine, effects, clock, self._claim, self.post, self._stop_for)
+        self._outbox = Outbox(machine, effects, clock, self._claim, self._deliver, self._give_up)
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
         self._inbox: list[Delivery] = []
         self._timers: list[tuple[int, str, int]] = []
         self._turn = asyncio.Lock()
         self._wake = asyncio.Event()
-        self._failure: StoreError | None = None
+        self._armed: dict[str, tuple[int, int]] = {}
+        self._failure: Exception | None = None
+        self._stopped = False
         self._pruned_at = 0
 
     # -- starting and stopping -------------------------------------------------------------------------------------
@@ -90,8 +95,7 @@ class Worker:
         self.portfolio = Portfolio.load(self.portfolio.slots, state.entries, state.reservations, state.balances)
         self._dispatcher.portfolio = self.portfolio
         for instance, identity, at, receipt in state.identities:
-            if now - at < 2 * self._seen.expiry:
-                self._seen.record(instance, identity, receipt, at)
+            self._seen.record(instance, identity, receipt, at)
         for stored in state.instances:
             found = restore(self.machine, stored, now)
             if isinstance(found, Quarantined):
@@ -106,8 +110,13 @@ class Worker:
         return Restart(tuple(self.instances), tuple(self.quarantined.values()), len(mine))
 
     async def stop(self) -> None:
-        """Abandon the inbox (nobody was told that it was handled) and the running effects (the outbox keeps them), and
-        close the store."""
+        """Finish the commit that is being written, abandon the inbox (nobody was told that it was handled) and the
+        running effects (the outbox keeps them), and close the store."""
+        if self._stopped:
+            return
+        self._stopped = True
+        async with self._turn:
+            self._give_up(DispatchError("the worker is stopped"))
         await self._outbox.stop()
         await self._in_writer(self._store.close)
         self._writer.shutdown()
@@ -116,29 +125,47 @@ class Worker:
         """A new instance in the machine's initial phase, durable when this returns.
 
         Raises:
-            DispatchError: there is one of this name.
+            DispatchError: there is one of this name, or the name is empty.
+            StoreError: it could not be written; the worker must be stopped.
         """
-        if name in self.instances or name in self.quarantined:
-            raise DispatchError(f"{name} exists already; an instance is created once and then restored")
-        now = self.clock.now()
-        instance = Instance(name, self.machine, self.machine.new_snapshot(now), 0)
-        commit = self._dispatcher.create(instance, now)
-        await self._write([commit])
-        self.instances[name] = instance
-        self._release([commit])
-        return instance
+        return await self._whole(self._create(name))
+
+    async def _create(self, name: str) -> Instance:
+        async with self._turn:
+            self._require_working()
+            if not name:
+                raise DispatchError("an instance needs a name")
+            if name in self.instances or name in self.quarantined:
+                raise DispatchError(f"{name} exists already; an instance is created once and then restored")
+            now = self.clock.now()
+            instance = Instance(name, self.machine, self.machine.new_snapshot(now), 0)
+            commit = self._dispatcher.create(instance, now)
+            await self._write([commit], _Before(self))
+            self.instances[name] = instance
+            self._release([commit])
+            return instance
 
     async def deposit(self, reference: str, currency: str, amount: Decimal) -> bool:
-        """Bring `amount` of `currency` into the account's cash. False when `reference` was deposited before."""
-        now = self.clock.now()
-        with self.portfolio.begin("", now) as transaction:
-            new = transaction.deposit(reference, currency, amount)
-        if new:
-            definition = self.machine.definition
-            commit = Commit("", definition.name, definition.digest, now, 0, 0, "", None, [], [], [], [], None)
-            commit.portfolio = transaction.change
-            await self._write([commit])
-        return new
+        """Bring `amount` of `currency` into the account's cash. False when `reference` was deposited before.
+
+        Raises:
+            ValueError, LedgerMismatch: it cannot be booked.
+            StoreError: it could not be written; the worker must be stopped.
+        """
+        return await self._whole(self._deposit(reference, currency, amount))
+
+    async def _deposit(self, reference: str, currency: str, amount: Decimal) -> bool:
+        async with self._turn:
+            self._require_working()
+            now = self.clock.now()
+            with self.portfolio.begin("", now) as transaction:
+                new = transaction.deposit(reference, currency, amount)
+            if new:
+                definition = self.machine.definition
+                commit = Commit("", definition.name, definition.digest, now, 0, 0, "", None, [], [], [], [], None)
+                commit.portfolio = transaction.change
+                await self._write([commit], _Before(self))
+            return new
 
     # -- events ----------------------------------------------------------------------------------------------------
 
@@ -146,8 +173,11 @@ class Worker:
         """Put an event into the inbox; the future has its receipt once it is committed.
 
         Raises:
-            DispatchError: there is no such instance or event, or the payload is not of the event's type.
+            DispatchError: there is no such instance or event, the payload is not of the event's type, or the worker is
+                stopped.
+            StoreError: an earlier group could not be written.
         """
+        self._require_working()
         if ctx.instance in self.quarantined:
             found = self.quarantined[ctx.instance]
             raise DispatchError(f"{ctx.instance} is in quarantine: {found.reason}. {found.way_out}")
@@ -180,17 +210,22 @@ class Worker:
     async def pump(self) -> bool:
         """Handle what is in the inbox as one group with one commit. False when there was nothing.
 
+        Whoever waits here may be cancelled: a group once begun is carried through.
+
         Raises:
             StoreError: the group could not be written. Nothing of it happened; the worker must be stopped.
         """
+        return await self._whole(self._pump())
+
+    async def _pump(self) -> bool:
         async with self._turn:
-            if self._failure is not None:
-                raise self._failure
+            self._require_working()
             group, self._inbox = self._inbox, []
             # By instance, so that a restarted run decides contests for slots and cash as an uninterrupted one does.
             group.sort(key=lambda delivery: delivery[0].instance)
             if group:
                 await self._handle(group)
+                await self._prune()
             return bool(group)
 
     @property
@@ -198,7 +233,7 @@ class Worker:
         """Whether nothing can happen before virtual time moves on. Raises TypeError when the clock is not virtual."""
         if not isinstance(self.clock, VirtualClock):
             raise TypeError("only virtual time stands still; with a real clock use `run`")
-        return not self._inbox and self._outbox.running == self.clock.sleeping
+        return not self._inbox and not self._turn.locked() and self._outbox.running <= self.clock.sleeping
 
     async def settle(self) -> None:
         """Handle events until nothing can happen before virtual time moves on.
@@ -221,18 +256,23 @@ class Worker:
         stop = asyncio.create_task(stopping.wait())
         try:
             while not stopping.is_set():
-                self.fire_timers()
-                if await self.pump():
-                    continue
                 self._wake.clear()
-                waits: set[asyncio.Task[Any]] = {stop, asyncio.create_task(self._wake.wait())}
-                if (due_at := self.next_timer_at()) is not None:
-                    waits.add(asyncio.create_task(self.clock.sleep_until(due_at)))
-                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-                for task in waits - {stop}:
-                    task.cancel()
+                self.fire_timers()
+                if not await self.pump():
+                    await self._rest(stop)
         finally:
             stop.cancel()
+
+    async def _rest(self, stop: asyncio.Task[Any]) -> None:
+        """Wait for an event, for the next timer or for the end."""
+        waits: set[asyncio.Task[Any]] = {asyncio.create_task(self._wake.wait())}
+        if (due_at := self.next_timer_at()) is not None:
+            waits.add(asyncio.create_task(self.clock.sleep_until(due_at)))
+        try:
+            await asyncio.wait({stop, *waits}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waits:
+                task.cancel()
 
     def next_timer_at(self) -> int | None:
         """When the next timer is due (milliseconds), or None."""
@@ -264,48 +304,61 @@ class Worker:
         before = _Before(self)
         commits: list[Commit] = []
         receipts: list[Receipt] = []
-        for ctx, _ in group:
-            instance = self.instances[ctx.instance]
-            before.keep(instance)
-            receipt, made = self._dispatcher.process(instance, ctx, now)
-            receipts.append(receipt)
-            commits += made
         try:
-            await self._write(commits)
+            for ctx, _ in group:
+                instance = self.instances[ctx.instance]
+                before.keep(instance, now)
+                receipt, made = self._dispatcher.process(instance, ctx, now)
+                receipts.append(receipt)
+                commits += made
+        except BaseException as error:
+            # A handler's failure is a receipt; this is a defect. The store is right, memory may not be.
+            self._give_up(error, group)
+            raise
+        try:
+            await self._write(commits, before, group)
         except StoreIntegrityError as error:
-            before.restore(commits)
             await self._handle_one_by_one(group, error)
             return
-        except StoreError as error:
-            before.restore(commits)
-            self._failure = error
-            for _, future in group:
-                if not future.cancelled():
-                    future.set_exception(error)
-                    future.exception()  # whoever posted and did not wait needs no warning: `pump` raises
-            raise
         self._release(commits)
         for (_, future), receipt in zip(group, receipts, strict=True):
-            if not future.cancelled():
+            if not future.done():
                 future.set_result(receipt)
 
     async def _handle_one_by_one(self, group: Sequence[Delivery], error: StoreIntegrityError) -> None:
         """One of the group contradicts the store. Alone, that one becomes its instance's error event."""
         if len(group) > 1:
-            for delivery in group:
-                await self._handle([delivery])
+            for place, delivery in enumerate(group):
+                try:
+                    await self._handle([delivery])
+                except BaseException as fatal:
+                    self._give_up(fatal, group[place:])
+                    raise
             return
         ctx, future = group[0]
-        receipt, commits = self._dispatcher.refuse(self.instances[ctx.instance], ctx, self.clock.now(), error)
-        await self._write(commits)
+        instance, now, before = self.instances[ctx.instance], self.clock.now(), _Before(self)
+        before.keep(instance, now)
+        receipt, commits = self._dispatcher.refuse(instance, ctx, now, error)
+        try:
+            await self._write(commits, before, group)
+        except StoreIntegrityError as again:
+            self._give_up(again, group)
+            raise
         self._release(commits)
-        if not future.cancelled():
+        if not future.done():
             future.set_result(receipt)
 
-    async def _write(self, commits: list[Commit]) -> None:
-        if commits:
+    async def _write(self, commits: list[Commit], before: _Before, group: Iterable[Delivery] = ()) -> None:
+        """Write the commits, or take them back in memory. The worker goes on only after a StoreIntegrityError."""
+        if not commits:
+            return
+        try:
             await self._in_writer(lambda: self._store.commit(commits))
-            await self._prune(commits[-1].at)
+        except BaseException as error:
+            before.restore(commits)
+            if not isinstance(error, StoreIntegrityError):
+                self._give_up(error, group)
+            raise
 
     def _release(self, commits: list[Commit]) -> None:
         """What the outside may see, now that it is durable."""
@@ -315,23 +368,53 @@ class Worker:
             if commit.snapshot is not None:
                 self._set_timer(self.instances[commit.instance])
 
-    async def _prune(self, now: int) -> None:
-        if now - self._pruned_at > self._seen.expiry:
-            self._pruned_at = now
-            await self._in_writer(lambda: self._store.forget_identities(now - 2 * self._seen.expiry))
+    async def _prune(self) -> None:
+        now = self.clock.now()
+        if now - self._pruned_at <= self._seen.expiry:
+            return
+        self._pruned_at = now
+        try:
+            await self._in_writer(lambda: self._store.forget_identities(now - self._seen.expiry))
+        except StoreError as error:
+            self._give_up(error)
+            raise
 
     async def _claim(self, claim: Claim) -> None:
         await self._in_writer(lambda: self._store.claim(claim))
         self._open_attempts[claim.intent_id] = claim.attempt
 
-    def _stop_for(self, error: StoreError) -> None:
-        self._failure = error
+    def _deliver(self, ctx: EventContext) -> None:
+        """Take an effect's outcome, unless all work has ended; the outbox in the store then still has the effect."""
+        if self._failure is None:
+            self.post(ctx)
+
+    def _require_working(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    def _give_up(self, error: BaseException, group: Iterable[Delivery] = ()) -> None:
+        """Nothing more is handled: whoever waits for a receipt, or asks for one from now on, is told why."""
+        if self._failure is None:
+            self._failure = (
+                error if isinstance(error, Exception) else StoreError("a commit was interrupted; start the bot again")
+            )
+        waiting, self._inbox = [*group, *self._inbox], []
+        for _, future in waiting:
+            if not future.done():
+                future.set_exception(self._failure)
+                future.exception()  # whoever posted and does not wait needs no warning: `pump` raises
         self._wake.set()
 
     def _set_timer(self, instance: Instance) -> None:
         timer = instance.snapshot.timer
-        if timer is not None:
-            heapq.heappush(self._timers, (timer.due_at, instance.name, timer.generation))
+        if timer is None or self._armed.get(instance.name) == (timer.due_at, timer.generation):
+            return
+        self._armed[instance.name] = (timer.due_at, timer.generation)
+        if len(self._timers) > 2 * len(self.instances) + _STALE_TIMERS:
+            self._timers = [entry for entry in self._timers if self._is_current(*entry)]
+            heapq.heapify(self._timers)
+        heapq.heappush(self._timers, (timer.due_at, instance.name, timer.generation))
+        self._wake.set()
 
     def _is_current(self, due_at: int, name: str, generation: int) -> bool:
         timer = self.instances[name].snapshot.timer
@@ -340,17 +423,28 @@ class Worker:
     async def _in_writer(self, call: Callable[[], ResultT]) -> ResultT:
         return await asyncio.get_running_loop().run_in_executor(self._writer, call)
 
+    @staticmethod
+    async def _whole(work: Coroutine[Any, Any, ResultT]) -> ResultT:
+        """Carry `work` through even if whoever waits for it is cancelled."""
+        return await asyncio.shield(asyncio.create_task(work))
+
 
 class _Before:
     """What a group of events found in memory, to go back to when it cannot be written."""
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
-        self._open_attempts = dict(worker._open_attempts)
         self._instances: dict[str, tuple[bytes, int]] = {}
+        self._receipts: list[tuple[str, str, Receipt, int]] = []
 
-    def keep(self, instance: Instance) -> None:
-        self._instances.setdefault(instance.name, (instance.checkpoint, instance.version))
+    def keep(self, instance: Instance, now: int) -> None:
+        if instance.name in self._instances:
+            return
+        self._instances[instance.name] = (instance.checkpoint, instance.version)
+        # Of all the receipts that there are, only those of waiting events can be replaced.
+        for waiting in instance.snapshot.deferred:
+            if receipt := self._worker._seen.get(instance.name, waiting.identity, now):
+                self._receipts.append((instance.name, waiting.identity, receipt, now))
 
     def restore(self, commits: Sequence[Commit]) -> None:
         worker = self._worker
@@ -359,7 +453,11 @@ class _Before:
                 worker.portfolio.undo(commit.portfolio)
             for identity, _ in commit.identities:
                 worker._seen.forget(commit.instance, identity)
+            for intent in commit.requested:
+                worker._open_attempts.pop(intent.intent_id, None)
+            for intent_id, attempt, _ in commit.finished:
+                worker._open_attempts[intent_id] = attempt
         for name, (checkpoint, version) in self._instances.items():
             worker.instances[name].restore(checkpoint, version)
-        worker._open_attempts.clear()
-        worker._open_attempts.update(self._open_attempts)
+        for receipt in self._receipts:
+            worker._seen.record(*receipt)
