@@ -42,6 +42,7 @@ from generated.trading import (
     WarmupCompleted,
 )
 from generated.trading.events import Payload
+from generated.trading.handlers import Actions, EffectHandlers, Guards
 from runtime.clock import VirtualClock
 from runtime.errors import ConfigError, StoreError
 from runtime.events import EventContext, Receipt
@@ -94,7 +95,9 @@ class RecordedRun:
         parameters = settings.strategy_parameters()
         self._strategies: dict[str, Strategy] = {symbol: DropBuy(parameters) for symbol in self.markets}
         rules = SizingRules(stop_pct=settings.stop_loss_pct)
-        machine = Machine(DEFINITION, TradingGuards(self.markets, rules), TradingActions(self.markets, rules), config)
+        guards: Guards = TradingGuards(self.markets, rules)
+        actions: Actions = TradingActions(self.markets, rules)
+        machine = Machine(DEFINITION, guards, actions, config)
         self.store = _open_store(database, fingerprint(series, settings))
         try:
             start = self.store.last_event_at()
@@ -105,7 +108,9 @@ class RecordedRun:
             self.store.close()
             raise
         self.gateway = PaperGateway(self.exchange, self.clock)
-        effects = TradingEffects(self.gateway, self._strategies, lambda intent_id: self.worker.intent(intent_id))
+        effects: EffectHandlers = TradingEffects(
+            self.gateway, self._strategies, lambda intent_id: self.worker.intent(intent_id)
+        )
         self.worker = Worker(
             machine,
             self.store,
