@@ -26,7 +26,11 @@ INTERRUPTED = 130
 
 HELP = """A trading bot's order lifecycle from one YAML spec.
 
-Edit spec/trading.yaml, run `phasewright generate`, read the diagrams in generated/, and trade with `phasewright run`.
+The spec and what is generated from it: generate, check, lint. Edit spec/trading.yaml, run `phasewright generate`, and
+review the diagrams in generated/.
+
+The bot: run, status, trades, audit, recover, report. `phasewright run` trades a recorded market; the others look at
+its database, also while it runs.
 
 Exit status: 0 done; 1 something was found, refused or failed, and the message says what to do; 2 the command was
 called wrongly; 130 interrupted, run it again to go on.
@@ -38,10 +42,10 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    # Plain help wraps its paragraphs, pastes well, and is there in half the time.
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-_SPEC, _BOT = "The spec and what is generated from it", "The bot"
 
 SpecDir = Annotated[Path, typer.Option("--spec", help="The folder of specs.", metavar="DIR")]
 OutDir = Annotated[Path, typer.Option("--out", help="The folder of generated files.", metavar="DIR")]
@@ -62,7 +66,7 @@ Data = Annotated[
 Symbol = Annotated[str, typer.Argument(help="The symbol, as in BTC/USD.")]
 
 
-@app.command(rich_help_panel=_SPEC)
+@app.command()
 def generate(
     spec: SpecDir = Path("spec"),
     out: OutDir = Path("generated"),
@@ -70,13 +74,13 @@ def generate(
         Path | None, typer.Option("--png", help="Also draw every diagram as a PNG into this folder.", metavar="DIR")
     ] = None,
 ) -> None:
-    """Write typed Python, the transition table and diagrams from the specs.
+    """Write typed Python, tables and diagrams from the specs.
 
     Nothing is written while a spec has errors. Files that no spec gives any more are removed.
     """
     from codegen import commands
 
-    with _explained():
+    with _spec_explained():
         result = commands.generate(spec, out, png)
     _print_findings(result.warnings)
     for name in result.written:
@@ -90,7 +94,7 @@ def generate(
         typer.echo(f"{len(result.drawn)} pictures in {png}")
 
 
-@app.command(rich_help_panel=_SPEC)
+@app.command()
 def check(spec: SpecDir = Path("spec"), out: OutDir = Path("generated"), json: Json = False) -> None:
     """Compare the generated files with what the specs give, both ways.
 
@@ -99,7 +103,7 @@ def check(spec: SpecDir = Path("spec"), out: OutDir = Path("generated"), json: J
     from codegen import commands
     from codegen.output import render_drifts
 
-    with _explained():
+    with _spec_explained():
         drifts = commands.check(spec, out)
     if json:
         _print_json([drift.to_dict() for drift in drifts])
@@ -112,21 +116,23 @@ def check(spec: SpecDir = Path("spec"), out: OutDir = Path("generated"), json: J
         raise typer.Exit(FOUND)
 
 
-@app.command(rich_help_panel=_SPEC)
+@app.command()
 def lint(
     paths: Annotated[
         list[Path] | None, typer.Argument(help="Specs, or folders of them. Default: spec/", show_default=False)
     ] = None,
     json: Json = False,
 ) -> None:
-    """Check the specs by rules with stable codes (docs/lint-rules.md); status 1 when there is an error.
+    """Check the specs by rules with stable codes.
 
-    Every finding names file, line and column, what is wrong, why it matters and what to write.
+    Every finding names file, line and column, what is wrong, why it matters and what to write; docs/lint-rules.md has
+    them all. Status 1 when there is an error, 0 when there are only warnings.
     """
     from codegen import commands
     from codegen.findings import has_errors
 
-    found = commands.lint(paths or [Path("spec")])
+    with _spec_explained():
+        found = commands.lint(paths or [Path("spec")])
     if json:
         _print_json([finding.to_dict() for finding in found])
     else:
@@ -136,7 +142,7 @@ def lint(
         raise typer.Exit(FOUND)
 
 
-@app.command(rich_help_panel=_BOT)
+@app.command()
 def run(
     db: Database = None,
     data: Data = None,
@@ -147,37 +153,41 @@ def run(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Trade recorded candles on the paper exchange, and write a report.
+    """Trade recorded candles on the paper exchange, and report.
 
     Every transition is on disk before its effects leave, so the run can be stopped (Ctrl-C) or killed at any moment;
-    the same command goes on from there and ends with the same ledger. Settings come from environment variables:
-    MAX_SLOTS, START_CASH, PAPER_FAULTS (calm, realistic, hostile), PAPER_SEED, BUY_FILL_TIMEOUT_SECS, COOLDOWN_SECS
-    and more; generated/trading/README.md and the README list them.
+    the same command goes on from there and ends with the same ledger.
+
+    Settings are environment variables: MAX_SLOTS, START_CASH, PAPER_FAULTS (calm, realistic or hostile), PAPER_SEED,
+    BUY_FILL_TIMEOUT_SECS, COOLDOWN_SECS and more; the README and generated/trading/README.md list them. With
+    FSM_SNAPSHOT_ENABLED=false nothing is kept, and nothing that is in the database is touched.
     """
     import asyncio
 
     from engine import commands, terminal
-    from engine.report.page import write_report
 
     with _explained():
         database = db or commands.default_database(os.environ)
-        if fresh:
-            commands.start_anew(database)
-        try:
-            with _progress() as on_progress:
-                outcome = asyncio.run(commands.run(database, data, os.environ, on_progress))
-        except KeyboardInterrupt:
-            typer.echo("\nInterrupted. Every commit is on disk; run the same command to go on.", err=True)
-            raise typer.Exit(INTERRUPTED) from None
+        with _progress() as on_progress:
+            outcome = asyncio.run(
+                commands.run(database, data, os.environ, fresh=fresh, on_resume=_tell_resumed, on_progress=on_progress)
+            )
+        if not json:
+            terminal.show_summary(_console(), outcome.figures)
         page = report or database.with_suffix(".html")
-        write_report(page, outcome.figures)
+        commands.write_page(page, outcome.figures)
     if json:
         from engine.report.figures import summarise
 
-        _print_json({"summary": summarise(outcome.figures), "account": outcome.account, "report": str(page)})
+        _print_json(
+            {
+                "summary": summarise(outcome.figures),
+                "account": outcome.account,
+                "quarantined": outcome.quarantined,
+                "report": str(page),
+            }
+        )
     else:
-        console = _console()
-        terminal.show_summary(console, outcome.figures)
         typer.echo(f"\nReport: {page}")
     for quarantined in outcome.quarantined:
         typer.secho(f"{quarantined.instance} did not start: {quarantined.reason}", fg="red", err=True)
@@ -186,9 +196,12 @@ def run(
         raise typer.Exit(FOUND)
 
 
-@app.command(rich_help_panel=_BOT)
+@app.command()
 def status(db: Database = None, json: Json = False) -> None:
-    """Show the account and the phase of every symbol, as of the last commit. Works while a bot is running."""
+    """Show the account and the phase of every symbol.
+
+    As of the last commit; works while a bot is running. Status 1 when the books do not add up.
+    """
     from engine import commands, terminal
 
     with _explained():
@@ -197,15 +210,17 @@ def status(db: Database = None, json: Json = False) -> None:
         _print_json(account)
     else:
         terminal.show_status(_console(), account)
+    if account.faults:
+        raise typer.Exit(FOUND)
 
 
-@app.command(rich_help_panel=_BOT)
+@app.command()
 def trades(
     symbol: Annotated[str | None, typer.Argument(help="Only this symbol, as in BTC/USD.")] = None,
     db: Database = None,
     json: Json = False,
 ) -> None:
-    """List the closed trades: bought and sold at what price, why, and with what result after fees."""
+    """List the closed trades and what each came to after fees."""
     from engine import commands, terminal
 
     with _explained():
@@ -216,29 +231,36 @@ def trades(
         terminal.show_trades(_console(), trips)
 
 
-@app.command(rich_help_panel=_BOT)
+@app.command()
 def audit(
     symbol: Symbol,
     db: Database = None,
     last: Annotated[int, typer.Option("--last", help="How many events.", min=1)] = 20,
     json: Json = False,
 ) -> None:
-    """Show what happened to a symbol, event by event: the row taken, what it did and asked for, and why not."""
+    """Show what happened to a symbol, event by event.
+
+    For each: what became of it, the row of the table, the actions that ran, the effects asked for, what the event
+    carried, and why nothing happened where nothing did.
+    """
     from engine import commands, terminal
 
     with _explained():
         rows = commands.audit(db or commands.default_database(os.environ), symbol, last)
     if json:
-        _print_json(rows)
+        import msgspec
+
+        _print_json([msgspec.to_builtins(row) | {"payload": msgspec.Raw(row.payload)} for row in rows])
     else:
         terminal.show_audit(_console(), rows)
 
 
-@app.command(rich_help_panel=_BOT)
+@app.command()
 def recover(symbol: Symbol, db: Database = None, data: Data = None, json: Json = False) -> None:
-    """Bring a symbol out of ERROR: ask the exchange about its orders, and let the phase follow the answer.
+    """Bring a symbol out of ERROR by asking the exchange.
 
-    Nothing is assumed: a live order is canceled, what was filled is booked, what is held is held. Stop the bot first.
+    Its phase follows the answer, and nothing is assumed: a live order is canceled, what was filled is booked, what is
+    held is held. Stop the bot first. Status 1 when the exchange could not be asked or the symbol is in ERROR still.
     """
     import asyncio
 
@@ -257,7 +279,7 @@ def recover(symbol: Symbol, db: Database = None, data: Data = None, json: Json =
         raise typer.Exit(FOUND)
 
 
-@app.command(rich_help_panel=_BOT)
+@app.command()
 def report(
     db: Database = None,
     data: Data = None,
@@ -265,13 +287,16 @@ def report(
         Path | None, typer.Option("--out", help="Where it goes. Default: beside the database.", metavar="PATH")
     ] = None,
 ) -> None:
-    """Write the HTML report of what is in the database: equity, prices with entries and exits, the state diagram."""
+    """Write the HTML report of what is in the database.
+
+    Equity, profit by month, prices with entries and exits, and the state diagram with how often each edge was taken.
+    """
     from engine import commands
 
     with _explained():
         database = db or commands.default_database(os.environ)
         page = out or database.with_suffix(".html")
-        commands.report(database, data, page)
+        commands.report(database, data, os.environ, page)
     typer.echo(f"Report: {page}")
 
 
@@ -288,18 +313,34 @@ def main() -> None:
 @contextmanager
 def _explained() -> Iterator[None]:
     """End with the message, and no traceback, for what a user can mend."""
-    from codegen.commands import CommandError, SpecError
     from runtime.errors import PhasewrightError
 
     try:
         yield
-    except SpecError as error:
-        _print_findings(error.findings)
+    except PhasewrightError as error:
         _fail(str(error))
-    except (PhasewrightError, CommandError) as error:
-        _fail(str(error))
+    except BrokenPipeError:
+        raise
     except OSError as error:
-        _fail(f"{error.filename or 'the file'}: {error.strerror or error}. Nothing that was committed is lost.")
+        _fail(f"{error.filename or 'a file'}: {error.strerror or error}. Nothing that was committed is lost.")
+    except KeyboardInterrupt:
+        typer.echo("\nInterrupted. Everything committed is on disk; run the same command to go on.", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+
+
+@contextmanager
+def _spec_explained() -> Iterator[None]:
+    """The same for the commands that work on specs. A running bot has no use for them."""
+    from codegen.commands import CommandError, SpecError
+
+    with _explained():
+        try:
+            yield
+        except SpecError as error:
+            _print_findings(error.findings)
+            _fail(str(error))
+        except CommandError as error:
+            _fail(str(error))
 
 
 def _fail(message: str) -> NoReturn:
@@ -325,6 +366,13 @@ def _console() -> Console:
     from rich.console import Console
 
     return Console(highlight=False)
+
+
+def _tell_resumed(stopped_at: int) -> None:
+    from datetime import UTC, datetime
+
+    instant = datetime.fromtimestamp(stopped_at / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    typer.echo(f"Going on from {instant} (UTC), where the database stops. --fresh starts anew.", err=True)
 
 
 @contextmanager

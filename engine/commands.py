@@ -10,21 +10,27 @@ from pathlib import Path
 import msgspec
 
 from engine.books import AccountStatus, account_status, closed_round_trips, run_figures
+from engine.exchange.faults import PROFILES
 from engine.market_data.candles import Series, load_candles
 from engine.market_data.recorded import recorded_market
-from engine.recorded_run import Progress, RecordedRun
+from engine.recorded_run import Progress, RecordedRun, fingerprint
 from engine.report.figures import RoundTrip, RunFigures
 from engine.report.page import write_report
 from engine.settings import Settings
 from generated.trading import KNOBS, Config, Phase
 from runtime.config import load_config
-from runtime.errors import StoreError
+from runtime.errors import ConfigError, PhasewrightError, StoreError
 from runtime.events import Outcome
 from runtime.restore import Quarantined
 from runtime.sqlite_store import SqliteStore
 from runtime.store import AuditRow
 
 DATABASE = "recorded.db"
+OPTIMISM = "Recorded prices have no spread and our orders do not move them: real fills are worse."
+
+
+class ReportError(PhasewrightError):
+    """The report cannot be written. What it would have shown is in the database."""
 
 
 class RunOutcome(msgspec.Struct, frozen=True):
@@ -33,7 +39,6 @@ class RunOutcome(msgspec.Struct, frozen=True):
     figures: RunFigures
     account: AccountStatus
     quarantined: tuple[Quarantined, ...]
-    resumed: bool
 
 
 class RecoverOutcome(msgspec.Struct, frozen=True):
@@ -64,45 +69,73 @@ def start_anew(database: Path) -> None:
     """Delete the bot's database and the paper exchange's books.
 
     Raises:
-        StoreError: a bot is running on them.
+        StoreError: a bot is running on them, or the file is not a bot's database; nothing was deleted.
     """
     if database.exists():
         SqliteStore.refuse_if_in_use(database)
+        with reading(database):
+            pass
     for path in (database, exchange_database(database)):
         for suffix in ("", "-wal", "-shm"):
             path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
 async def run(
-    database: Path, data: Path | None, environment: Mapping[str, str], on_progress: Callable[[Progress], None] | None
+    database: Path,
+    data: Path | None,
+    environment: Mapping[str, str],
+    *,
+    fresh: bool = False,
+    on_resume: Callable[[int], None] | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
 ) -> RunOutcome:
-    """Trade the data to its end, from where the database stopped."""
-    settings = Settings.from_environment(environment)
+    """Trade the data to its end, from where the database stopped or, when `fresh`, from the beginning.
+
+    `on_resume` is told the instant from which a run goes on, in milliseconds since the epoch.
+    """
+    settings = load_settings(environment)
     config = load_config(Config, KNOBS, environment)
+    series = load_market(data)
     with ExitStack() as stack:
         store_path: Path | None = database
         exchange_path = exchange_database(database)
         if not settings.snapshots:
             store_path = None
             exchange_path = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "exchange.db"
-        bot = RecordedRun(load_market(data), settings, config, store_path, exchange_path)
+        elif fresh:
+            start_anew(database)
+        bot = RecordedRun(series, settings, config, store_path, exchange_path)
         try:
-            resumed = bot.store.last_event_at() is not None
+            stopped_at = bot.store.last_event_at()
+            if on_resume and stopped_at is not None:
+                on_resume(stopped_at)
             restart = await bot.start()
             await bot.run(on_progress)
-            figures = run_figures(bot.store, bot.series, bot.quote, _notes(settings, bot))
-            return RunOutcome(figures, account_status(bot.store.load()), restart.quarantined, resumed)
+            figures = run_figures(bot.store, bot.series, bot.quote, _notes(settings, bot.quote))
+            return RunOutcome(figures, account_status(bot.store.load()), restart.quarantined)
         finally:
             await bot.close()
 
 
-def _notes(settings: Settings, bot: RecordedRun) -> list[str]:
-    fee = "what is bought" if settings.fee_in_base else bot.quote
+def load_settings(environment: Mapping[str, str]) -> Settings:
+    """What a user has set, checked as a whole before anything is opened.
+
+    Raises:
+        ConfigError: a value cannot be used.
+    """
+    settings = Settings.from_environment(environment)
+    if settings.faults not in PROFILES:
+        raise ConfigError(f"PAPER_FAULTS is {settings.faults!r}; choose one of {', '.join(PROFILES)}.")
+    return settings
+
+
+def _notes(settings: Settings, quote: str) -> list[str]:
+    fee = "what is bought" if settings.fee_in_base else quote
     return [
+        f"Started with {settings.start_cash:,} {quote}, at most {settings.max_slots} trades at once.",
         f"Paper exchange, faults '{settings.faults}', seed {settings.seed}; fee {settings.fee_pct} % of each trade, "
         f"buys pay it in {fee}.",
-        f"Started with {settings.start_cash} {bot.quote}, at most {settings.max_slots} trades at once.",
-        "Recorded prices have no spread and our orders do not move them: real fills are worse.",
+        OPTIMISM,
     ]
 
 
@@ -136,14 +169,32 @@ def audit(database: Path, symbol: str, limit: int) -> list[AuditRow]:
         return store.audit(symbol, limit)
 
 
-def report(database: Path, data: Path | None, path: Path) -> RunFigures:
+def report(database: Path, data: Path | None, environment: Mapping[str, str], path: Path) -> RunFigures:
     """Write the HTML report of what the database holds."""
-    series = load_market(data)
-    quotes = {symbol.partition("/")[2] for symbol in series}
+    settings = load_settings(environment)
     with reading(database) as store:
-        figures = run_figures(store, series, quotes.pop())
-    write_report(path, figures)
+        series = load_market(data)
+        quote = next(iter(series)).partition("/")[2]
+        # The settings are only worth telling when the run was made with them.
+        known = store.namespace == fingerprint(series, settings)
+        figures = run_figures(store, series, quote, _notes(settings, quote) if known else [OPTIMISM])
+    write_page(path, figures)
     return figures
+
+
+def write_page(path: Path, figures: RunFigures) -> None:
+    """Write the HTML report to `path`.
+
+    Raises:
+        ReportError: it cannot be written there.
+    """
+    try:
+        write_report(path, figures)
+    except OSError as error:
+        raise ReportError(
+            f"{path}: the report cannot be written: {error.strerror or error}. Every trade is in the database; make "
+            "room or name another place, then run `phasewright report`."
+        ) from None
 
 
 async def recover(database: Path, data: Path | None, symbol: str, environment: Mapping[str, str]) -> RecoverOutcome:
@@ -154,7 +205,7 @@ async def recover(database: Path, data: Path | None, symbol: str, environment: M
     """
     with reading(database) as store:
         _check_symbol(store, database, symbol)
-    settings = Settings.from_environment(environment)
+    settings = load_settings(environment)
     config = load_config(Config, KNOBS, environment)
     bot = RecordedRun(load_market(data), settings, config, database, exchange_database(database))
     try:

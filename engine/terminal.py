@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Any
 
+import msgspec
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -20,49 +23,53 @@ _CENT = Decimal("0.01")
 
 
 def show_summary(console: Console, figures: RunFigures) -> None:
-    """The table that a run ends with."""
-    table = Table(title=f"Trades in {figures.quote}", title_justify="left", box=None, pad_edge=False)
-    table.add_column("symbol")
-    for name in ("trades", "won", "realised", "fees", "max drawdown"):
-        table.add_column(name, justify="right")
+    """The table that a run ends with, and what to know when reading it."""
+    bars = [candle for candles in figures.candles.values() for candle in candles]
+    if bars:
+        first, last = min(bar.opened_at for bar in bars), max(bar.closed_at for bar in bars)
+        console.print(f"{_day(first)} to {_day(last)} (UTC), {len(bars):,} bars, amounts in {figures.quote}\n")
+    table = _table("symbol", numbers=("trades", "won", "realised", "fees", "max drawdown"))
     rows = summarise(figures)
     for number, row in enumerate(rows, 1):
         won = "-" if row.win_rate is None else f"{row.win_rate * 100:.1f} %"
         table.add_row(
-            _plain(row.symbol),
-            str(row.trades),
+            Text(row.symbol),
+            f"{row.trades:,}",
             won,
-            _signed(row.realised),
+            _gain(row.realised),
             _money(row.fees),
             _money(row.max_drawdown),
             style="bold" if number == len(rows) else "",
             end_section=number == len(rows) - 1,
         )
     console.print(table)
+    if figures.equity:
+        console.print(f"\nEquity at the end: {_money(figures.equity[-1][1])} {figures.quote}", style="bold")
+    notes = Table.grid(padding=(0, 1))
+    for note in figures.notes:
+        notes.add_row("-", Text(note))
+    console.print()
+    console.print(notes)
 
 
 def show_status(console: Console, account: AccountStatus) -> None:
     """One line per symbol, then the account."""
-    table = Table(box=None, pad_edge=False)
-    for name in ("symbol", "phase", "since (UTC)"):
-        table.add_column(name, no_wrap=True)
-    for name in ("position", "at", "reserved"):
-        table.add_column(name, justify="right")
+    table = _table("symbol", "phase", "since (UTC)", numbers=("position", "at", "reserved"))
     for symbol in account.symbols:
         table.add_row(
-            _plain(symbol.symbol),
+            Text(symbol.symbol),
             Text(symbol.phase, style="bold red" if symbol.phase == "ERROR" else ""),
             "?" if symbol.since is None else _minute(symbol.since),
-            _number(symbol.position),
-            "" if symbol.entry_price is None else _number(symbol.entry_price),
-            _money(symbol.reserved) if symbol.reserved else "",
+            _number(symbol.position) if symbol.position else "-",
+            "-" if symbol.entry_price is None else _number(symbol.entry_price),
+            _money(symbol.reserved) if symbol.reserved else "-",
         )
     console.print(table)
     for symbol in account.symbols:
         if symbol.order:
-            console.print(_plain(f"{symbol.symbol}: order {symbol.order}"), soft_wrap=True)
+            console.print(Text(f"{symbol.symbol}: order {symbol.order}"), soft_wrap=True)
         if symbol.dust:
-            console.print(_plain(f"{symbol.symbol}: {symbol.dust} set aside as dust, too little to be sold"))
+            console.print(Text(f"{symbol.symbol}: {symbol.dust} set aside as dust, too little to be sold"))
         if symbol.note:
             console.print(Text(f"{symbol.symbol}: {symbol.note}", style="red"), soft_wrap=True)
     cash = ", ".join(f"{_money(amount)} {currency}" for currency, amount in account.cash.items()) or "none"
@@ -74,19 +81,15 @@ def show_status(console: Console, account: AccountStatus) -> None:
 
 def show_trades(console: Console, trips: Sequence[RoundTrip]) -> None:
     """The round trips, oldest first."""
-    table = Table(box=None, pad_edge=False)
-    for name in ("closed (UTC)", "symbol", "reason"):
-        table.add_column(name, no_wrap=True)
-    for name in ("bought at", "sold at", "realised"):
-        table.add_column(name, justify="right")
+    table = _table("closed (UTC)", "symbol", "reason", numbers=("bought at", "sold at", "realised"))
     for trip in trips:
         table.add_row(
             _minute(trip.closed_at),
-            _plain(trip.symbol),
-            _plain(trip.reason),
+            Text(trip.symbol),
+            Text(trip.reason),
             _number(trip.entry_price),
             _number(trip.exit_price),
-            _signed(trip.realised),
+            _gain(trip.realised),
         )
     console.print(table)
     console.print(f"{len(trips)} trades, {_signed(sum((trip.realised for trip in trips), Decimal(0)))} realised")
@@ -100,18 +103,58 @@ def show_audit(console: Console, rows: Iterable[AuditRow]) -> None:
         line.append(row.outcome, style=_OUTCOME_STYLE.get(row.outcome, "dim"))
         line.append(f"  {way}")
         console.print(line, soft_wrap=True)
-        details = [("row", row.branch), ("did", " ".join(row.actions)), ("asked for", " ".join(row.requested))]
-        payload = row.payload.decode()
-        details += [("event", "" if payload == "{}" else payload), ("because", row.reason)]
+        details = [
+            ("row", row.branch),
+            ("did", ", ".join(row.actions)),
+            ("asked", ", ".join(row.requested)),
+            *(("event", line) for line in _carried(row.payload)),
+            ("because", row.reason),
+        ]
         for name, text in details:
             if text:
-                console.print(Text(f"    {name} {text}", style="dim"), soft_wrap=True)
+                _print_indented(console, f"{name:8}{text}", "dim")
         if row.error:
             console.print(Text(row.error.rstrip(), style="red"), soft_wrap=True)
 
 
-def _plain(text: str) -> Text:
-    return Text(text)
+def _carried(payload: bytes) -> list[str]:
+    """What an event carried: its plain fields in one line, each item of a list in one of its own."""
+    plain: list[str] = []
+    items: list[str] = []
+    for name, value in msgspec.json.decode(payload).items():
+        if isinstance(value, list):
+            items += [f"{name.removesuffix('s')}: {_fields(item)}" for item in value]
+        else:
+            plain.append(f"{name} {_fields(value)}")
+    return [", ".join(plain), *items]
+
+
+def _fields(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_fields(inner)}" for name, inner in value.items())
+    return "-" if value is None else str(value)
+
+
+def _print_indented(console: Console, text: str, style: str) -> None:
+    """Wrapped on a terminal, one line elsewhere, where it may be searched."""
+    if console.is_terminal:
+        console.print(Padding(Text(text, style=style), (0, 0, 0, 4)))
+    else:
+        console.print(Text(f"    {text}"), soft_wrap=True)
+
+
+def _table(*texts: str, numbers: Sequence[str]) -> Table:
+    """A table without rules. What does not fit is folded, never cut: a cut figure would be another figure."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in texts:
+        table.add_column(name, overflow="fold")
+    for name in numbers:
+        table.add_column(name, justify="right", overflow="fold")
+    return table
+
+
+def _day(instant: int) -> str:
+    return datetime.fromtimestamp(instant / 1000, UTC).strftime("%Y-%m-%d")
 
 
 def _minute(instant: int) -> str:
@@ -128,6 +171,10 @@ def _money(amount: Decimal) -> str:
 
 def _signed(amount: Decimal) -> str:
     return f"{amount.quantize(_CENT, rounding=ROUND_HALF_EVEN):+,}"
+
+
+def _gain(amount: Decimal) -> Text:
+    return Text(_signed(amount), style="green" if amount > 0 else "red" if amount < 0 else "")
 
 
 def _number(amount: Decimal) -> str:
