@@ -3,7 +3,7 @@ the event's `otherwise`."""
 
 from __future__ import annotations
 
-from codegen.model import Branch, Cell, CellSpec, Machine, Origin, Spec
+from codegen.model import Branch, Cell, CellSpec, Machine, Origin, Path, Spec
 
 
 def flatten(spec: Spec) -> Machine:
@@ -62,3 +62,19 @@ def _cell(phase: str, event: str, cell: CellSpec, origin: Origin, otherwise: Cel
         branch.model_copy(update={"id": f"{phase}/{event}/{number}"}) for number, branch in enumerate(branches, start=1)
     )
     return Cell("branches", origin, branches=tuple(numbered))
+
+
+def branch_path(machine: Machine, phase: str, event: str, index: int) -> Path:
+    """Where the branch at `index` of a flattened cell is written: in the phase, a group, or the event's `otherwise`."""
+    origin = machine.cells[phase][event].origin
+    spec = machine.spec
+    otherwise: Path = ("events", event, "otherwise")
+    default = spec.events[event].otherwise
+    if origin.kind == "event":
+        assert default is not None
+        return (*otherwise, *default.branch_path(index))
+    owner = spec.phases[origin.name] if origin.kind == "phase" else spec.groups[origin.name]
+    cell = owner.on[event]
+    if index >= len(cell.branches):
+        return (*otherwise, *(default.branch_path(index - len(cell.branches)) if default else ()))
+    return (f"{origin.kind}s", origin.name, "on", event, *cell.branch_path(index))

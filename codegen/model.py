@@ -98,14 +98,33 @@ class Datum(SpecModel):
     summary: str
 
 
-class Summarised(SpecModel):
-    """A guard or an action: a name and what it means."""
+class Guard(SpecModel):
+    """A question. What it depends on, for the checker: `when` is exact; it may hold only where `only_if` does, and must
+    hold wherever `whenever` does. Without them it can be answered both ways at any time."""
 
     summary: str
+    when: str | None = Field(default=None, exclude=True)
+    only_if: str | None = Field(default=None, exclude=True)
+    whenever: str | None = Field(default=None, exclude=True)
+
+
+class Action(SpecModel):
+    """A change. What it means to the checker: `sets` gives facts a value, the word `any`, or the first value whose
+    condition holds; `books` takes the event's fills into the books; `plans` and `forgets` name the sides whose order is
+    drawn up anew, or no longer looked after."""
+
+    summary: str
+    sets: dict[str, str | dict[str, str]] = Field(default_factory=dict, alias="set", exclude=True)
+    books: bool = Field(default=False, exclude=True)
+    plans: tuple[str, ...] = Field(default=(), exclude=True)
+    forgets: tuple[str, ...] = Field(default=(), exclude=True)
 
 
 class Branch(SpecModel):
-    """One way out of a cell, as written or flattened. In a flattened machine `id` is "PHASE/EVENT/n" with n from 1."""
+    """One way out of a cell, as written or flattened. In a flattened machine `id` is "PHASE/EVENT/n" with n from 1.
+
+    `report` and `reply` are what a venue tells: everybody of an order's progress, and whoever asked.
+    """
 
     id: str = ""
     guards: tuple[tuple[str, bool], ...] = ()
@@ -115,6 +134,8 @@ class Branch(SpecModel):
     request: tuple[str, ...] = ()
     raises: tuple[str, ...] = ()
     ignored: str | None = None
+    report: str | None = Field(default=None, exclude=True)
+    reply: str | None = Field(default=None, exclude=True)
 
     @property
     def leaves(self) -> bool:
@@ -133,6 +154,8 @@ class Branch(SpecModel):
             "request": raw.get("request", ()),
             "raises": raw.get("raise", ()),
             "ignored": raw.get("ignore"),
+            "report": raw.get("report"),
+            "reply": raw.get("reply"),
         }
         target = raw.get("to")
         if isinstance(target, dict):
@@ -231,6 +254,8 @@ class Effect(SpecModel):
     outcomes: dict[str, str]
     window: str | None = None
     retry: str | None = None
+    after: tuple[str, ...] = Field(default=(), exclude=True)
+    """The requests that can no longer arrive nor be hidden when this one is carried out."""
 
     @property
     def arguments(self) -> tuple[tuple[str, bool], ...]:
@@ -288,6 +313,52 @@ class Migration(SpecModel):
     drop_data: tuple[str, ...] = ()
 
 
+class VenueSide(SpecModel):
+    """One side on which the machine has orders. `requests` maps the venue's events to effects, `reports` what it tells
+    to events; `unsent` is the outcome of a request that provably never left."""
+
+    requests: dict[str, str]
+    reports: dict[str, str] = Field(default_factory=dict)
+    unsent: str | None = None
+
+
+class Venue(SpecModel):
+    """What stands at the other end. `fills` is the fact that counts an order's fills, and the payload field that
+    carries them; `live` the group of phases in which an order can still be filled; `look_up` the request by which an
+    order is looked up; `look_up_all` maps the effects that ask for every order to the outcome that brings the
+    answer."""
+
+    machine: str
+    fills: str
+    live: str
+    look_up: str
+    look_up_all: dict[str, str] = Field(default_factory=dict)
+    orders: dict[str, VenueSide]
+
+
+class Invariant(SpecModel):
+    """A condition that holds in every state. `loss` says what it costs when it does not."""
+
+    that: str
+    loss: str
+
+
+class LeadsTo(SpecModel):
+    source: str = Field(alias="from")
+    to: str
+    assuming: tuple[str, ...] = ()
+
+
+class Property(SpecModel):
+    """Exactly one of the four, and what it costs when it does not hold."""
+
+    never: str | None = None
+    reachable: str | None = None
+    recoverable: str | None = None
+    leads_to: LeadsTo | None = None
+    loss: str
+
+
 class Spec(SpecModel):
     """One YAML file. Every dictionary keeps the order of the file."""
 
@@ -302,13 +373,17 @@ class Spec(SpecModel):
     types: dict[str, StructType] = Field(default_factory=dict)
     data: dict[str, Datum] = Field(default_factory=dict)
     events: dict[str, Event]
-    guards: dict[str, Summarised] = Field(default_factory=dict)
-    actions: dict[str, Summarised] = Field(default_factory=dict)
+    guards: dict[str, Guard] = Field(default_factory=dict)
+    actions: dict[str, Action] = Field(default_factory=dict)
     policies: dict[str, Policy] = Field(default_factory=dict)
     effects: dict[str, Effect] = Field(default_factory=dict)
     phases: dict[str, Phase]
     groups: dict[str, Group] = Field(default_factory=dict)
     migrations: tuple[Migration, ...] = ()
+    facts: dict[str, tuple[str, ...]] = Field(default_factory=dict, exclude=True)
+    venue: Venue | None = Field(default=None, exclude=True)
+    invariants: dict[str, Invariant] = Field(default_factory=dict, exclude=True)
+    properties: tuple[Property, ...] = Field(default=(), exclude=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,7 +141,8 @@ def branch_without_effect(subject: Subject) -> Iterator[Problem]:
     for written in subject.cells:
         for index, branch in enumerate(written.cell.branches):
             path: Path = (*written.path, *written.cell.branch_path(index))
-            acts = branch.leaves or branch.do or branch.request or branch.raises
+            tells = branch.report is not None or branch.reply is not None
+            acts = branch.leaves or branch.do or branch.request or branch.raises or tells
             if branch.ignored is not None and acts:
                 yield Problem(
                     (*path, "ignore"),

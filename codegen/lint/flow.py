@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from codegen.findings import Severity
+from codegen.flatten import branch_path
 from codegen.lint.graph import cycles
 from codegen.lint.rule import Problem, Rule
 from codegen.lint.subject import Subject
@@ -177,27 +178,12 @@ def _path_of_raise(subject: Subject, phase: str, event: str, raised: str) -> Pat
     cell = subject.machine.cells[phase][event]
     for index, branch in enumerate(cell.branches):
         if raised in branch.raises:
-            return (*_written_path(subject, phase, event, index), "raise", branch.raises.index(raised))
+            return (*branch_path(subject.machine, phase, event, index), "raise", branch.raises.index(raised))
     for index, branch in enumerate(cell.branches):
         for target in subject.targets(branch):
             if raised in subject.spec.phases[target].entry.raises:
-                return (*_written_path(subject, phase, event, index), "to")
+                return (*branch_path(subject.machine, phase, event, index), "to")
     return ("phases", phase)
-
-
-def _written_path(subject: Subject, phase: str, event: str, index: int) -> Path:
-    origin = subject.machine.cells[phase][event].origin
-    spec = subject.spec
-    otherwise: Path = ("events", event, "otherwise")
-    default = spec.events[event].otherwise
-    if origin.kind == "event":
-        assert default is not None
-        return (*otherwise, *default.branch_path(index))
-    owner = spec.phases[origin.name] if origin.kind == "phase" else spec.groups[origin.name]
-    cell = owner.on[event]
-    if index >= len(cell.branches):
-        return (*otherwise, *(default.branch_path(index - len(cell.branches)) if default else ()))
-    return (f"{origin.kind}s", origin.name, "on", event, *cell.branch_path(index))
 
 
 def happy_path_gap(subject: Subject) -> Iterator[Problem]:

@@ -26,7 +26,7 @@ def with_meant_names(subject: Subject, document: Document) -> Subject:
     if not values and not keys:
         return subject
     data = patched(document.data, [*values, *keys])
-    return Subject(Spec.model_validate({**data, "source": document}))
+    return Subject(Spec.model_validate({**data, "source": document}), subject.venue)
 
 
 def _misspelt(subject: Subject) -> Iterator[tuple[Reference, str]]:

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-from codegen.lint import cells, effects, flow, groups, guards, names, reading, references, texts, timing, values
+from codegen.lint import (
+    cells,
+    effects,
+    flow,
+    groups,
+    guards,
+    names,
+    reading,
+    references,
+    texts,
+    timing,
+    values,
+    verification,
+)
 from codegen.lint.rule import Rule
 
+_TOPICS = (
+    *(reading, names, references, flow, groups, cells, guards),
+    *(effects, timing, values, texts, verification),
+)
 RULES: tuple[Rule, ...] = tuple(
     sorted(
-        (
-            rule
-            for topic in (reading, names, references, flow, groups, cells, guards, effects, timing, values, texts)
-            for rule in topic.RULES
-        ),
+        (rule for topic in _TOPICS for rule in topic.RULES),
         key=lambda rule: rule.code,
     )
 )

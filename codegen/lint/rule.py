@@ -12,12 +12,14 @@ from codegen.model import Path
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One place that breaks a rule. `path` leads there in the YAML; `at_key` points at the key instead of its value."""
+    """One place that breaks a rule. `path` leads there in the YAML; `at_key` points at the key instead of its value;
+    `offset` is the place within a text of one line."""
 
     path: Path
     what: str
     fix: str
     at_key: bool = False
+    offset: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,9 @@ from codegen.lint.reading import BY_KIND
 from codegen.lint.registry import RULES
 from codegen.lint.rule import Problem, Rule
 from codegen.lint.subject import Subject
-from codegen.loading import Loaded
+from codegen.loading import Loaded, load
 from codegen.model import Path, Position, Spec
+from codegen.scope import venue_file
 
 
 def findings(loaded: Loaded) -> list[Finding]:
@@ -29,7 +30,7 @@ def trouble_finding(loaded: Loaded, trouble: Trouble) -> Finding:
 
 
 def _rule_findings(loaded: Loaded, spec: Spec, document: Document) -> Iterator[Finding]:
-    as_written = Subject(spec)
+    as_written = Subject(spec, _venue(loaded, spec))
     stand_ins = loaded.stand_ins
     as_meant = None if stand_ins else with_meant_names(as_written, document)
     touched = _touched(stand_ins)
@@ -39,7 +40,7 @@ def _rule_findings(loaded: Loaded, spec: Spec, document: Document) -> Iterator[F
             continue
         for problem in rule.check(subject):
             if not touched or not _concerns(problem.path, stand_ins, touched):
-                yield _finding(loaded, rule, _position(spec, problem), problem.what, problem.fix)
+                yield _finding(loaded, rule, _position(loaded, spec, problem), problem.what, problem.fix)
 
 
 def _touched(stand_ins: frozenset[Path]) -> frozenset[Path]:
@@ -52,8 +53,19 @@ def _concerns(path: Path, stand_ins: frozenset[Path], touched: frozenset[Path]) 
     return path in touched or any(path[:length] in stand_ins for length in range(1, len(path)))
 
 
-def _position(spec: Spec, problem: Problem) -> Position:
-    return spec.source.key(problem.path) if problem.at_key else spec.source.value(problem.path)
+def _position(loaded: Loaded, spec: Spec, problem: Problem) -> Position:
+    place = spec.source.key(problem.path) if problem.at_key else spec.source.value(problem.path)
+    if not problem.offset:
+        return place
+    quoted = loaded.line(place.line)[place.column - 1 : place.column] in ("'", '"')
+    return Position(place.line, place.column + problem.offset + quoted)
+
+
+def _venue(loaded: Loaded, spec: Spec) -> Spec | None:
+    """The venue's machine, from the file beside."""
+    path = venue_file(spec, loaded.path)
+    found = load(path).spec if path is not None and path.is_file() else None
+    return found if found is not None and spec.venue is not None and found.machine == spec.venue.machine else None
 
 
 def _finding(loaded: Loaded, rule: Rule, position: Position, what: str, fix: str) -> Finding:

@@ -56,6 +56,8 @@ class Subject:
     """What the rules look at."""
 
     spec: Spec
+    venue: Spec | None = None
+    """The machine of the spec's venue, as far as it could be read."""
 
     @cached_property
     def machine(self) -> Machine:
@@ -152,6 +154,7 @@ class Subject:
                 yield Reference("knob", effect.window, (*path, "window"))
             if effect.retry is not None:
                 yield Reference("policy", effect.retry, (*path, "retry"))
+            yield from _listed("effect", effect.after, (*path, "after"))
         yield from self._phase_references()
         for name, group in spec.groups.items():
             yield from _listed("phase", group.phases, ("groups", name, "phases"))
