@@ -36,6 +36,7 @@ from generated.trading import (
     NoExit,
     NoSignal,
     OrderContext,
+    OrderNotFound,
     OrderOutcomeUnknown,
     OrderReport,
     PositionTimeout,
@@ -123,10 +124,10 @@ class TradingEffects:
 
     async def cancel_buy(
         self, request: CancelBuyRequest, claim: Claim
-    ) -> BuyOrderCanceled | BuyOrderFilled | BuyOrderAbsent | CancelOutcomeUnknown | Retry:
+    ) -> BuyOrderCanceled | BuyOrderFilled | OrderNotFound | CancelOutcomeUnknown | Retry:
         answer = await self._cancel(request.entry_order, claim)
         if isinstance(answer, Absent):
-            return BuyOrderAbsent(client_order_id=request.entry_order.client_order_id)
+            return OrderNotFound(client_order_id=request.entry_order.client_order_id)
         return cast("BuyOrderCanceled | BuyOrderFilled | CancelOutcomeUnknown | Retry", answer)
 
     async def submit_sell(
@@ -153,10 +154,10 @@ class TradingEffects:
 
     async def cancel_sell(
         self, request: CancelSellRequest, claim: Claim
-    ) -> SellOrderCanceled | SellOrderFilled | SellOrderAbsent | CancelOutcomeUnknown | Retry:
+    ) -> SellOrderCanceled | SellOrderFilled | OrderNotFound | CancelOutcomeUnknown | Retry:
         answer = await self._cancel(request.exit_order, claim)
         if isinstance(answer, Absent):
-            return SellOrderAbsent(client_order_id=request.exit_order.client_order_id)
+            return OrderNotFound(client_order_id=request.exit_order.client_order_id)
         return cast("SellOrderCanceled | SellOrderFilled | CancelOutcomeUnknown | Retry", answer)
 
     async def reconcile(self, request: ReconcileRequest, claim: Claim) -> Reconciled | ReconcileFailed | Retry:

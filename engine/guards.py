@@ -85,6 +85,12 @@ class TradingGuards:
     def exit_attempts_left(self, data: StateData, event: Payload, ctx: Ctx) -> bool:
         return data.exit_attempts + 1 < ctx.config.max_exit_attempts
 
+    def about_present_orders(self, data: StateData, event: Reconciled, ctx: Ctx) -> bool:
+        return all(
+            (order.client_order_id if order else None) == (report.client_order_id if report else None)
+            for order, report in ((data.entry_order, event.entry), (data.exit_order, event.exit))
+        )
+
     def entry_live(self, data: StateData, event: Reconciled, ctx: Ctx) -> bool:
         return event.entry is not None and event.entry.status == OrderStatus.OPEN
 

@@ -30,8 +30,8 @@ DEFINITION = MachineDefinition(
     name="trading",
     version=1,
     source="spec/trading.yaml",
-    digest="85497d85f765c2bb74a83f0c755c71c1e1b874ba374fcf552288fbecb10c40ea",
-    presentation_digest="dd611ad2db6d7ed1db1d6aa81cc01094c156ae5fabcf8cce9b59eb18d796b1c4",
+    digest="1ab0064d5832777a23e7d2cee3e888fc86d6752a0d76b852d1099d2fcf1a1c64",
+    presentation_digest="0cf25375b1c58fe07177f2731f03807db893339639e88add77fb81b29ed31a21",
     initial="WARMUP",
     error_event="ERROR_OCCURRED",
     phases={
@@ -151,6 +151,7 @@ DEFINITION = MachineDefinition(
         "SELL_ORDER_TIMEOUT": EventDefinition(events.SellOrderTimeout),
         "ORDER_OUTCOME_UNKNOWN": EventDefinition(events.OrderOutcomeUnknown),
         "CANCEL_OUTCOME_UNKNOWN": EventDefinition(events.CancelOutcomeUnknown),
+        "ORDER_NOT_FOUND": EventDefinition(events.OrderNotFound),
         "PLACEMENT_TIMEOUT": EventDefinition(events.PlacementTimeout),
         "CANCEL_TIMEOUT": EventDefinition(events.CancelTimeout),
         "RESOLVE_DUE": EventDefinition(events.ResolveDue),
@@ -184,7 +185,7 @@ DEFINITION = MachineDefinition(
             outcomes={
                 "canceled": "BUY_ORDER_CANCELED",
                 "filled": "BUY_ORDER_FILLED",
-                "absent": "BUY_ORDER_ABSENT",
+                "absent": "ORDER_NOT_FOUND",
                 "unknown": "CANCEL_OUTCOME_UNKNOWN",
             },
             window="order_window",
@@ -230,7 +231,7 @@ DEFINITION = MachineDefinition(
             outcomes={
                 "canceled": "SELL_ORDER_CANCELED",
                 "filled": "SELL_ORDER_FILLED",
-                "absent": "SELL_ORDER_ABSENT",
+                "absent": "ORDER_NOT_FOUND",
                 "unknown": "CANCEL_OUTCOME_UNKNOWN",
             },
             window="order_window",

@@ -240,6 +240,13 @@ class CancelOutcomeUnknown(msgspec.Struct, kw_only=True):
     reason: str
 
 
+class OrderNotFound(msgspec.Struct, kw_only=True):
+    """A cancel met no such order; it may be one that the exchange does not show yet."""
+
+    event: ClassVar[FSMEvent] = FSMEvent.ORDER_NOT_FOUND
+    client_order_id: str
+
+
 class PlacementTimeout(msgspec.Struct, kw_only=True):
     """No answer to an order request."""
 
@@ -341,6 +348,7 @@ Payload = (
     | SellOrderTimeout
     | OrderOutcomeUnknown
     | CancelOutcomeUnknown
+    | OrderNotFound
     | PlacementTimeout
     | CancelTimeout
     | ResolveDue

@@ -49,7 +49,8 @@ class Guards(Protocol):
         | events.BuyOrderPartial
         | events.BuyOrderFilled
         | events.BuyOrderCanceled
-        | events.OrderOutcomeUnknown,
+        | events.OrderOutcomeUnknown
+        | events.OrderNotFound,
         ctx: Context[Config],
     ) -> bool:
         """The event is about the present buy order, and its fills fit into it."""
@@ -64,7 +65,8 @@ class Guards(Protocol):
         | events.SellOrderPartial
         | events.SellOrderFilled
         | events.SellOrderCanceled
-        | events.OrderOutcomeUnknown,
+        | events.OrderOutcomeUnknown
+        | events.OrderNotFound,
         ctx: Context[Config],
     ) -> bool:
         """The event is about the present sell order, and its fills fit into it."""
@@ -134,6 +136,10 @@ class Guards(Protocol):
         """Another sell order may be tried before a person is asked."""
         ...
 
+    def about_present_orders(self, data: StateData, event: events.Reconciled, ctx: Context[Config]) -> bool:
+        """The answer is about the present orders, and not about those of an earlier question."""
+        ...
+
     def entry_live(self, data: StateData, event: events.Reconciled, ctx: Context[Config]) -> bool:
         """The exchange shows the buy order as live."""
         ...
@@ -167,7 +173,7 @@ class Actions(Protocol):
     def mark_entry_unknown(
         self,
         data: StateData,
-        event: events.BuyOrderAbsent | events.OrderOutcomeUnknown | events.PlacementTimeout,
+        event: events.OrderOutcomeUnknown | events.OrderNotFound | events.PlacementTimeout,
         ctx: Context[Config],
     ) -> None:
         """Record that the fate of the buy order is unknown."""
@@ -238,7 +244,7 @@ class Actions(Protocol):
     def mark_exit_unknown(
         self,
         data: StateData,
-        event: events.SellOrderAbsent | events.OrderOutcomeUnknown | events.PlacementTimeout,
+        event: events.OrderOutcomeUnknown | events.OrderNotFound | events.PlacementTimeout,
         ctx: Context[Config],
     ) -> None:
         """Record that the fate of the sell order is unknown."""
@@ -340,7 +346,7 @@ class EffectHandlers(Protocol):
 
     async def cancel_buy(
         self, request: requests.CancelBuyRequest, claim: Claim
-    ) -> events.BuyOrderCanceled | events.BuyOrderFilled | events.BuyOrderAbsent | events.CancelOutcomeUnknown | Retry:
+    ) -> events.BuyOrderCanceled | events.BuyOrderFilled | events.OrderNotFound | events.CancelOutcomeUnknown | Retry:
         """Cancel the buy order and learn its final state."""
         ...
 
@@ -370,9 +376,7 @@ class EffectHandlers(Protocol):
 
     async def cancel_sell(
         self, request: requests.CancelSellRequest, claim: Claim
-    ) -> (
-        events.SellOrderCanceled | events.SellOrderFilled | events.SellOrderAbsent | events.CancelOutcomeUnknown | Retry
-    ):
+    ) -> events.SellOrderCanceled | events.SellOrderFilled | events.OrderNotFound | events.CancelOutcomeUnknown | Retry:
         """Cancel the sell order and learn its final state."""
         ...
 

@@ -107,6 +107,8 @@ class FSMEvent(StrEnum):
     """Nobody knows yet whether the exchange has the order."""
     CANCEL_OUTCOME_UNKNOWN = "CANCEL_OUTCOME_UNKNOWN"
     """Nobody knows yet whether the cancel was carried out."""
+    ORDER_NOT_FOUND = "ORDER_NOT_FOUND"
+    """A cancel met no such order; it may be one that the exchange does not show yet."""
     PLACEMENT_TIMEOUT = "PLACEMENT_TIMEOUT"
     """No answer to an order request."""
     CANCEL_TIMEOUT = "CANCEL_TIMEOUT"

@@ -43,6 +43,6 @@ def test_the_page_of_rules_is_fresh() -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["trading", "crossing"])
+@pytest.mark.parametrize("name", ["trading", "crossing", "venue"])
 def test_the_machines_of_this_project_give_no_findings(name: str) -> None:
     assert lint([ROOT / "spec" / f"{name}.yaml"]) == []
