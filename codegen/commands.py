@@ -1,9 +1,10 @@
-"""What the commands `lint`, `generate` and `check` do. They return what they found; the caller prints it."""
+"""What the commands `lint`, `generate`, `check` and `verify` do. They return what they found; the caller prints it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path as FilePath
 
 from codegen.document import Trouble
@@ -15,6 +16,7 @@ from codegen.loading import Loaded, load
 from codegen.model import Machine, Position
 from codegen.output import Drift, Written, compare, write
 from codegen.render import render
+from codegen.verify.result import Verified
 
 
 class CommandError(Exception):
@@ -91,6 +93,35 @@ def check(spec_dir: FilePath, out_dir: FilePath) -> list[Drift]:
         raise CommandError(f"{error.filename or out_dir} cannot be read: {error.strerror or error}") from None
 
 
+def verify(
+    spec_dir: FilePath,
+    machines: Sequence[str] = (),
+    under_way: int | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Iterator[Verified]:
+    """Each machine of the folder, or each of `machines`, against its venue: what holds, or how it is lost.
+
+    `under_way` is how many requests are followed at once. `progress` is told a machine's name, how many of its states
+    are known, and how many of them were looked at.
+
+    Raises:
+        SpecError: a spec has errors; nothing was verified.
+        CommandError: there is no machine of that name.
+    """
+    from codegen.verify.check import UNDER_WAY
+    from codegen.verify.check import verify as verify_machine
+
+    specs = {machine.spec.machine: machine.spec for machine in _sound([spec_dir])[0]}
+    for name in machines or specs:
+        if name not in specs:
+            raise CommandError(f"there is no machine `{name}` in {spec_dir}; there is {', '.join(specs) or 'none'}")
+    for name in machines or specs:
+        spec = specs[name]
+        venue = specs.get(spec.venue.machine) if spec.venue is not None else None
+        told = partial(progress, name) if progress is not None else None
+        yield verify_machine(spec, venue, under_way or UNDER_WAY, progress=told)
+
+
 def _load(paths: Sequence[FilePath]) -> tuple[list[Loaded], list[Finding]]:
     """The files, each once, and what is wrong with them as a set."""
     loaded: dict[FilePath, Loaded] = {}
@@ -131,7 +162,11 @@ def _machines(spec_dir: FilePath, out_dir: FilePath) -> tuple[list[Machine], tup
         )
     if out.exists() and not out.is_dir():
         raise CommandError(f"{out_dir} is not a folder, so nothing can be generated into it; name another place")
-    loaded, found = _load([spec_dir])
+    return _sound([spec_dir])
+
+
+def _sound(paths: Sequence[FilePath]) -> tuple[list[Machine], tuple[Finding, ...]]:
+    loaded, found = _load(paths)
     found = in_order([*found, *(finding for one in loaded for finding in findings(one))])
     if has_errors(found):
         raise SpecError(found)

@@ -1,0 +1,199 @@
+"""One machine against its venue: everything that it claims, each claim either held or broken by a shortest story."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from codegen.model import Path, Property, Spec
+from codegen.verify.conditions import Asker, Question
+from codegen.verify.explorer import Explored, explore
+from codegen.verify.liveness import can_reach, way_to_one_that_cannot
+from codegen.verify.result import Broken, Verified
+from codegen.verify.story import Storyteller
+from codegen.verify.world import ANSWERS, MAX_DEFERRED, OUTSIDE, TIMERS, State, Step, World
+
+UNDER_WAY = 3
+AT_MOST = 2_000_000
+_ASSUMED = {"answers": ANSWERS, "timers": TIMERS, "outside": OUTSIDE}
+_ALL = ANSWERS | TIMERS | OUTSIDE
+
+Progress = Callable[[int, int], None]
+
+
+def verify(
+    spec: Spec,
+    venue: Spec | None,
+    under_way: int = UNDER_WAY,
+    at_most: int = AT_MOST,
+    progress: Progress | None = None,
+) -> Verified:
+    """Everything there is to say about a spec without findings.
+
+    Args:
+        venue: the machine of its venue, when it has one.
+        under_way: how many requests are followed at once.
+        at_most: how many states are looked at before giving up.
+        progress: told now and then how many states are known and how many of them were looked at.
+    """
+    return _Check(spec, venue, under_way).run(at_most, progress)
+
+
+class _Check:
+    def __init__(self, spec: Spec, venue: Spec | None, under_way: int) -> None:
+        self._spec = spec
+        self._under_way = under_way
+        self._world = World(spec, venue, under_way)
+        self._asker = Asker(spec, venue, self._world)
+        self._stories = Storyteller(spec, venue, self._world)
+        self._claims = self._asker.claims()
+        self._first: dict[str, int] = {}
+        self._closed: set[int] = set()
+
+    def run(self, at_most: int, progress: Progress | None) -> Verified:
+        started = time.process_time()
+        explored = explore(
+            self._world.initial,
+            self._world.next,
+            self._goes_on,
+            lambda known: known > (at_most if not self._closed else self._last()),
+            progress,
+        )
+        broken = [
+            self._broken(claim.name, claim.loss, claim.path, self._way(explored, self._first[claim.name]), "")
+            for claim in self._claims
+            if claim.name in self._first
+        ]
+        if explored.complete:
+            broken += self._in_the_end(explored)
+        return Verified(
+            machine=self._spec.machine,
+            states=len(explored.states),
+            seconds=time.process_time() - started,
+            bound=self._bound(),
+            complete=explored.complete,
+            claims=tuple(self._claimed()),
+            broken=tuple(broken),
+        )
+
+    def _last(self) -> int:
+        """How far to look once something is broken: on a little, for other claims that are as easily broken."""
+        return 2 * min(self._first.values()) + 2_000
+
+    def _goes_on(self, state: State, number: int) -> bool:
+        """A state that breaks a claim is the end of a story; what follows from it says nothing new."""
+        sound = True
+        for claim in self._claims:
+            if claim.broken(state):
+                self._first.setdefault(claim.name, number)
+                sound = False
+        if not sound:
+            self._closed.add(number)
+        return sound
+
+    def _in_the_end(self, explored: Explored[State, Step]) -> list[Broken]:
+        found = []
+        for number, declared in enumerate(self._spec.properties):
+            path: Path = ("properties", number)
+            if declared.reachable is not None:
+                question = self._asker.question(declared.reachable)
+                if not any(question(state) for state in explored.states):
+                    ending = f"Of {len(explored.states):,} states none is like this: {declared.reachable}"
+                    found.append(self._broken(_name(declared), declared.loss, path, [], ending))
+            elif declared.recoverable is not None:
+                ends = self._asker.question(declared.recoverable)
+                found += self._leads(explored, declared, path, lambda state: True, ends, _ALL)
+            elif declared.leads_to is not None:
+                begins = self._asker.question(declared.leads_to.source)
+                ends = self._asker.question(declared.leads_to.to)
+                counted = sum(_ASSUMED[word] for word in declared.leads_to.assuming) or _ALL
+                found += self._leads(explored, declared, path, begins, ends, counted)
+        return found + self._never_taken(explored) + self._dead_ends(explored)
+
+    def _leads(
+        self,
+        explored: Explored[State, Step],
+        declared: Property,
+        path: Path,
+        begins: Question,
+        ends: Question,
+        counted: int,
+    ) -> list[Broken]:
+        goals = [number for number, state in enumerate(explored.states) if number in self._closed or ends(state)]
+        reached = can_reach(explored, goals, counted)
+        stuck = way_to_one_that_cannot(explored, reached, begins, ends, self._world.next)
+        if stuck is None:
+            return []
+        start, further = stuck
+        ending = f"From here on it can go on for ever without: {_goal(declared)}"
+        return [self._broken(_name(declared), declared.loss, path, [*self._way(explored, start), *further], ending)]
+
+    def _never_taken(self, explored: Explored[State, Step]) -> list[Broken]:
+        """Deferred events that are never looked at again."""
+        waiting = [number for number, state in enumerate(explored.states) if state.deferred]
+        if not waiting:
+            return []
+        goals = [number for number, state in enumerate(explored.states) if not state.deferred or number in self._closed]
+        reached = can_reach(explored, goals, _ALL)
+        lost = next((number for number in waiting if not reached[number]), None)
+        if lost is None:
+            return []
+        event = explored.states[lost].deferred[0].event
+        loss = f"{event} waits in the inbox for ever, and what it says is never heard."
+        ending = f"From here on nothing leads to a phase that takes {event}."
+        return [self._broken("no_event_waits_for_ever", loss, (), self._way(explored, lost), ending)]
+
+    def _dead_ends(self, explored: Explored[State, Step]) -> list[Broken]:
+        for number in explored.dead_ends:
+            phase = self._world.machine.phases[explored.states[number].inner.phase]
+            if not self._spec.phases[phase].final:
+                loss = f"The machine stands still in {phase}, and nothing can move it."
+                return [self._broken("no_dead_end", loss, ("phases", phase), self._way(explored, number), "")]
+        return []
+
+    def _way(self, explored: Explored[State, Step], number: int) -> list[tuple[Step, State]]:
+        way = []
+        for place in explored.trace(number)[1:]:
+            step = explored.steps[place]
+            assert step is not None
+            way.append((step, explored.states[place]))
+        return way
+
+    def _broken(self, name: str, loss: str, path: Path, way: Sequence[tuple[Step, State]], ending: str) -> Broken:
+        source = self._spec.source
+        line = source.key(path).line if path else 1
+        return Broken(name, loss, source.name, line, self._stories.tell(way, self._world.initial), ending)
+
+    def _claimed(self) -> list[str]:
+        """Everything that was looked at, in words."""
+        names = [claim.name for claim in self._claims]
+        names += [_name(declared) for declared in self._spec.properties if declared.never is None]
+        return [*names, "no_event_waits_for_ever", "no_dead_end"]
+
+    def _bound(self) -> str:
+        text = (
+            "A handler may fail at any time, guards without a condition answer both ways, timers fire at any time, "
+            "and the process may crash between any two commits."
+        )
+        if not self._world.sides:
+            return text
+        return (
+            f"{text} For each side the present order and the one before are followed, and of earlier ones anything may "
+            "still be heard; reports may be late, doubled, lost or out of order without limit; an order is filled not, "
+            f"in part or wholly; at most {self._under_way} requests are under way at once, alike ones counted as one, "
+            f"and at most {MAX_DEFERRED} events wait."
+        )
+
+
+def _name(declared: Property) -> str:
+    if declared.reachable is not None:
+        return f"reachable: {declared.reachable}"
+    if declared.recoverable is not None:
+        return f"recoverable: {declared.recoverable}"
+    assert declared.leads_to is not None
+    assumed = ", ".join(declared.leads_to.assuming or tuple(_ASSUMED))
+    return f"{declared.leads_to.source} leads to {declared.leads_to.to}, assuming {assumed}"
+
+
+def _goal(declared: Property) -> str:
+    return declared.recoverable or (declared.leads_to.to if declared.leads_to else "")

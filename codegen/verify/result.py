@@ -1,0 +1,99 @@
+"""What a verification found, as data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Actor = Literal["bot", "venue", "process", "outside"]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row that was taken: PHASE/EVENT/n, and the file and line in which it is written."""
+
+    id: str
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.id} ({self.file}:{self.line})"
+
+
+@dataclass(frozen=True, slots=True)
+class TraceStep:
+    """One step of a story: who does something, what, and where it leads."""
+
+    actor: Actor
+    words: str
+    event: str
+    phase_before: str
+    phase_after: str
+    rows: tuple[Row, ...]
+    orders: str
+    """The orders after the step, in words; empty when they are as they were."""
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """Something that the spec claims and that is not so, with a shortest way to see it."""
+
+    name: str
+    loss: str
+    file: str
+    line: int
+    steps: tuple[TraceStep, ...]
+    ending: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data for a script."""
+        return {
+            "name": self.name,
+            "loss": self.loss,
+            "file": self.file,
+            "line": self.line,
+            "steps": [
+                {
+                    "actor": step.actor,
+                    "words": step.words,
+                    "event": step.event,
+                    "from": step.phase_before,
+                    "to": step.phase_after,
+                    "rows": [{"id": row.id, "file": row.file, "line": row.line} for row in step.rows],
+                    "orders": step.orders,
+                }
+                for step in self.steps
+            ],
+            "ending": self.ending,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What was found of one machine. `complete`: every state within `bound` was looked at; the search ends early when a
+    claim is broken. `seconds` is processor time."""
+
+    machine: str
+    states: int
+    seconds: float
+    bound: str
+    complete: bool
+    claims: tuple[str, ...]
+    broken: tuple[Broken, ...]
+
+    @property
+    def holds(self) -> bool:
+        return self.complete and not self.broken
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data for a script."""
+        return {
+            "machine": self.machine,
+            "holds": self.holds,
+            "states": self.states,
+            "seconds": round(self.seconds, 1),
+            "bound": self.bound,
+            "complete": self.complete,
+            "claims": list(self.claims),
+            "broken": [one.to_dict() for one in self.broken],
+        }
