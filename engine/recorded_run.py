@@ -44,6 +44,7 @@ from generated.trading import (
 from generated.trading.events import Payload
 from generated.trading.handlers import Actions, EffectHandlers, Guards
 from runtime.clock import VirtualClock
+from runtime.dispatch import Instance
 from runtime.errors import ConfigError, StoreError
 from runtime.events import EventContext, Receipt
 from runtime.machine import Machine
@@ -233,15 +234,19 @@ class RecordedRun:
             instance = self.worker.instances.get(symbol)
             if instance is None:
                 continue
-            payload = self._worth(symbol, instance.phase, instance.data, instant)
+            payload = self._worth(symbol, instance, instant)
             if payload is not None:
                 self._post(symbol, instant, payload)
                 sent = True
         return sent
 
-    def _worth(self, symbol: str, phase: str, data: StateData, instant: int) -> Payload | None:
-        strategy = self._strategies[symbol]
+    def _worth(self, symbol: str, instance: Instance, instant: int) -> Payload | None:
+        strategy, phase = self._strategies[symbol], instance.phase
+        data: StateData = instance.data
         if phase == Phase.IDLE:
+            if instance.snapshot.entered_at == instant:
+                # It may be idle because of this very bar; a run that is resumed here would judge the bar once more.
+                return None
             return SlotAvailable(bar_at=instant) if strategy.entry() is not None else None
         if phase == Phase.POSITION and data.entry_order is not None and data.opened_at is not None:
             view = position_view(data.entry_order, data.opened_at, instant)
