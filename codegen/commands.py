@@ -101,7 +101,7 @@ def _load(paths: Sequence[FilePath]) -> tuple[list[Loaded], list[Finding]]:
             files = sorted(file for file in path.iterdir() if file.suffix in (".yaml", ".yml"))
         if not files:
             trouble = Trouble(
-                "unreadable", Position(1, 1), f"{path} holds no YAML file", "name a folder with specs, or a file"
+                "unreadable", Position(1, 1), "this folder holds no YAML file", "name a folder with specs, or a file"
             )
             found.append(trouble_finding(Loaded(path, [], None, None, ()), trouble))
         for file in files:
