@@ -80,8 +80,15 @@ LOCKED = """\
 
 
 def test_a_new_phase_is_seen_by_check_and_written_by_generate(spec_dir: Path, out_dir: Path, door: str) -> None:
-    changed = door.replace("  BROKEN:\n", f"{LOCKED}  BROKEN:\n").replace("HELD: {to: CLOSED}", "HELD: {to: LOCKED}")
-    (spec_dir / "door.yaml").write_text(changed.replace("OPENING, OPEN, CLOSED]", "OPENING, OPEN, LOCKED, CLOSED]"))
+    edits = {
+        "  BROKEN:\n": f"{LOCKED}  BROKEN:\n",
+        "HELD: {to: CLOSED}": "HELD: {to: LOCKED}",
+        "OPENING, OPEN, CLOSED]": "OPENING, OPEN, LOCKED, CLOSED]",
+        "[CLOSED, OPENING, OPEN]": "[CLOSED, OPENING, OPEN, LOCKED]",
+    }
+    for old, new in edits.items():
+        door = door.replace(old, new)
+    (spec_dir / "door.yaml").write_text(door)
     found = drifts(spec_dir, out_dir)
     assert ("missing", "door/phases/LOCKED.svg") in found
     assert ("changed", "door/table.py") in found
