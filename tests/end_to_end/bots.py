@@ -28,9 +28,7 @@ class Bots:
             env={**os.environ, "PYTHONHASHSEED": hash_seed},
         )
 
-    def live(
-        self, variant: Variant, books: Path, *, kill_at: int | None = None, delay: float | None = None
-    ) -> str:
+    def live(self, variant: Variant, books: Path, *, kill_at: int | None = None, delay: float | None = None) -> str:
         """Start a bot, and return how it ended: done, killed or failed."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None

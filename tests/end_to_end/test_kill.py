@@ -23,6 +23,8 @@ AROUND_WRITES = [
     Variant("hostile", seed=5, fee_in_base=True),
 ]
 KILLS = 25
+EVERY_MOMENT = [Variant("hostile", seed=1), Variant("hostile", seed=4, fee_in_base=True)]
+"""Between them: unknown fates of both sides, cancels, partial fills, requests that were never sent, dust."""
 
 
 @pytest.fixture
@@ -38,11 +40,14 @@ def bots(market: Path) -> Iterator[Bots]:
 
 
 def assert_same(market: Path, variant: Variant, books: Path, reference: Path) -> None:
+    __tracebackhide__ = True
     run, expected = open_run(market, variant, books), open_run(market, variant, reference)
     try:
         found, wanted = on_record(run), on_record(expected)
         different = [name for name in wanted if found[name] != wanted[name]]
-        assert not different, first_difference(found[different[0]], wanted[different[0]])
+        assert not different, (
+            f"{books.name}: {different}\n{first_difference(found[different[0]], wanted[different[0]])}"
+        )
         assert_books_agree(run)
     finally:
         run.store.close()
@@ -64,6 +69,22 @@ def test_killed_around_its_writes(variant: Variant, market: Path, bots: Bots, tm
     died = bots.killed_again_and_again(variant, tmp_path / "killed", KILLS, random.Random(variant.seed))
     assert died == KILLS
     assert_same(market, variant, tmp_path / "killed", tmp_path / "uninterrupted")
+
+
+@pytest.mark.parametrize(("variant", "first"), [(variant, n) for n, variant in enumerate(EVERY_MOMENT, 1)], ids=str)
+def test_killed_at_every_other_moment_around_a_write(variant: Variant, first: int, tmp_path: Path) -> None:
+    """From the first write of a short run to the last; and a second time soon after it came back to life."""
+    market, reference = tmp_path / "market", tmp_path / "uninterrupted"
+    write_market(market, bars=20)
+    with Bots(market) as bots:
+        assert bots.live(variant, reference) == "done"
+        moment = first
+        while bots.live(variant, books := tmp_path / f"killed at {moment}", kill_at=moment) == "killed":
+            bots.live(variant, books, kill_at=moment % 11 + 1)
+            assert bots.live(variant, books) == "done"
+            assert_same(market, variant, books, reference)
+            moment += 2
+    assert moment > 100
 
 
 @pytest.mark.parametrize("seed", [6, 7])
