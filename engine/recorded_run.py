@@ -93,6 +93,9 @@ class RecordedRun:
         self.markets = {symbol: paper_market(one, settings) for symbol, one in sorted(series.items())}
         self.quote = _only_quote(self.markets)
         self._bars = _by_close(series)
+        # Before any file is made: a database made for a misspelt setting would refuse the right one.
+        if settings.faults not in PROFILES:
+            raise ConfigError(f"PAPER_FAULTS is {settings.faults!r}; choose one of {', '.join(PROFILES)}.")
         parameters = settings.strategy_parameters()
         self._strategies: dict[str, Strategy] = {symbol: DropBuy(parameters) for symbol in self.markets}
         rules = SizingRules(stop_pct=settings.stop_loss_pct)
@@ -128,8 +131,6 @@ class RecordedRun:
                 f"{path}: the paper exchange's books are missing, but the bot has traded on them. Put the file "
                 "back, or start anew with `phasewright run --fresh`."
             )
-        if settings.faults not in PROFILES:
-            raise ConfigError(f"PAPER_FAULTS is {settings.faults!r}; choose one of {', '.join(PROFILES)}.")
         return PaperExchange(
             path,
             PaperSettings(
