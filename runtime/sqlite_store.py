@@ -149,7 +149,10 @@ class SqliteStore:
             )
         found = self._one("PRAGMA quick_check(1)")
         if found != "ok":
-            raise sqlite3.DatabaseError(found)
+            raise sqlite3.DatabaseError(" ".join(str(found).split()))
+        wal = Path(f"{self.path}-wal")
+        if self.path.stat().st_size % self._one("PRAGMA page_size") and not (wal.exists() and wal.stat().st_size):
+            raise sqlite3.DatabaseError("the last page is incomplete")  # SQLite reads it, padded with zeros
         return False
 
     def _create(self, namespace: str | None) -> None:
@@ -364,7 +367,7 @@ class SqliteStore:
                 "ORDER BY seq DESC LIMIT ?2",
                 (instance, -1 if limit is None else limit),
             ).fetchall()
-        return [_audit_row(row) for row in reversed(rows)]
+            return [_audit_row(row) for row in reversed(rows)]
 
     def branch_counts(self) -> dict[str, int]:
         with self._explained("read"):

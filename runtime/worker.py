@@ -246,6 +246,7 @@ class Worker:
             while self._inbox_must_wait():  # noqa: ASYNC110 - each turn lets the effects go on
                 await asyncio.sleep(0)
             await self.pump()
+        self._require_working()
 
     def _inbox_must_wait(self) -> bool:
         """Whether effects are still on their way to an outcome at this instant: a group holds all of them."""
