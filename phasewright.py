@@ -402,16 +402,22 @@ def _progress() -> Iterator[Callable[[Progress], None]]:
         yield tell
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[bars]}"),
+        TimeRemainingColumn(),
+    )
     with Bar(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("starting  ", total=None)
+        task = bar.add_task("loading   ", total=None, bars="")
 
         def show(progress: Progress) -> None:
             day = datetime.fromtimestamp(progress.now / 1000, UTC).strftime("%Y-%m-%d")
-            bar.update(task, completed=progress.bars_done, total=progress.bars, description=day)
+            bars = f"{progress.bars_done:,} of {progress.bars:,} bars"
+            bar.update(task, completed=progress.bars_done, total=progress.bars, description=day, bars=bars)
 
         yield show
 

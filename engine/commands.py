@@ -111,7 +111,7 @@ async def run(
                 on_resume(stopped_at)
             restart = await bot.start()
             await bot.run(on_progress)
-            figures = run_figures(bot.store, bot.series, bot.quote, _notes(settings, bot.quote))
+            figures = run_figures(bot.store, bot.series, bot.quote, _notes(settings, series, bot.quote))
             return RunOutcome(figures, account_status(bot.store.load()), restart.quarantined)
         finally:
             await bot.close()
@@ -129,10 +129,12 @@ def load_settings(environment: Mapping[str, str]) -> Settings:
     return settings
 
 
-def _notes(settings: Settings, quote: str) -> list[str]:
+def _notes(settings: Settings, series: Mapping[str, Series], quote: str) -> list[str]:
     fee = "what is bought" if settings.fee_in_base else quote
+    held = sum(one.candles[-1].close / one.candles[0].close - 1 for one in series.values()) / len(series)
     return [
-        f"Started with {settings.start_cash:,} {quote}, at most {settings.max_slots} trades at once.",
+        f"Started with {settings.start_cash:,} {quote}, at most {settings.max_slots} trades at once. Bought in equal "
+        f"parts at the first bar and held to the last, the same symbols made {held:+.1%}.",
         f"Paper exchange, faults '{settings.faults}', seed {settings.seed}; fee {settings.fee_pct} % of each trade, "
         f"buys pay it in {fee}.",
         OPTIMISM,
@@ -177,7 +179,7 @@ def report(database: Path, data: Path | None, environment: Mapping[str, str], pa
         quote = next(iter(series)).partition("/")[2]
         # The settings are only worth telling when the run was made with them.
         known = store.namespace == fingerprint(series, settings)
-        figures = run_figures(store, series, quote, _notes(settings, quote) if known else [OPTIMISM])
+        figures = run_figures(store, series, quote, _notes(settings, series, quote) if known else [OPTIMISM])
     write_page(path, figures)
     return figures
 

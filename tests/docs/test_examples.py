@@ -15,6 +15,9 @@ import pytest
 import yaml
 
 from codegen.commands import lint
+from engine.settings import KNOBS
+from phasewright import app
+from runtime.config import written
 
 HOUSE = Path(__file__).parents[2]
 PAGES = [HOUSE / "README.md", *sorted((HOUSE / "docs").glob("*.md"))]
@@ -98,3 +101,18 @@ def test_links_lead_somewhere(page: Path) -> None:
         if anchor:
             titles = re.findall(r"^#+ (.+)$", linked.read_text(encoding="utf-8"), re.MULTILINE)
             assert anchor in {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}, target
+
+
+def test_the_readme_lists_every_setting_with_its_default() -> None:
+    rows = re.findall(r"^\| `([A-Z_]+)` \| (.+?) \| (.+?) \|$", (HOUSE / "README.md").read_text(), re.MULTILINE)
+    assert rows == [(knob.env, written(knob, knob.default), knob.summary) for knob in KNOBS]
+
+
+def test_the_commands_and_targets_that_are_named_exist() -> None:
+    targets = set(re.findall(r"^([a-z]+):.*##", (HOUSE / "Makefile").read_text(), re.MULTILINE))
+    named = set().union(*(re.findall(r"`make ([a-z]+)|^    make ([a-z]+)", p.read_text(), re.MULTILINE) for p in PAGES))
+    assert {name for pair in named for name in pair if name} <= targets
+    commands = {command.callback.__name__ for command in app.registered_commands if command.callback}
+    called = set().union(*(re.findall(r"phasewright ([a-z]+)", page.read_text()) for page in PAGES))
+    assert called <= commands
+    assert {"run", "status", "trades", "audit", "recover", "report"} <= called
