@@ -50,7 +50,7 @@ def holdings(run: RecordedRun) -> dict[str, Decimal]:
     held: Counter[str] = Counter()
     for (account, currency), amount in run.store.load().balances.items():
         if account == CASH or account.startswith(("position:", "dust:")):
-            held[currency] += amount  # type: ignore[assignment]
+            held[currency] += amount
     return {currency: Decimal(amount) for currency, amount in held.items() if amount}
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from small_market import Variant, open_run, run_to_the_end
+from small_market import Variant, bars_of, open_run, run_to_the_end
 
 from engine.exchange.paper_store import PaperStore
 from runtime.sqlite_store import SqliteStore
@@ -56,7 +56,7 @@ def arm(kill_at: int) -> None:
             moment()
         moment()
 
-    PaperStore.transaction = with_moments  # type: ignore[method-assign]
+    PaperStore.transaction = with_moments
 
 
 def live(market: Path, variant: Variant, books: Path, kill_at: int | None) -> None:
@@ -87,6 +87,7 @@ def outcome(pid: int, delay: float | None) -> str:
 def main() -> None:
     for line in sys.stdin:
         market, variant, books, kill_at, delay = msgspec.json.decode(line)
+        bars_of(Path(market))  # read once, here: every bot inherits them
         pid = os.fork()
         if pid == 0:
             try:

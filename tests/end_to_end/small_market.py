@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from functools import cache
 from importlib import metadata
 from itertools import islice
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any
 
 import msgspec
 
-from engine.market_data.candles import load_candles
+from engine.market_data.candles import Series, load_candles
+from engine.market_data.recorded import recorded_market
 from engine.recorded_run import RecordedRun
 from engine.settings import Settings
 from generated.trading import Config
@@ -32,16 +34,25 @@ EAGER = Settings(
 """Buys on every small drop and sells soon: over a hundred orders per coin in those ten days, for two slots."""
 
 
+WHOLE = Path("the whole recorded market")
+"""Stands for a folder of bars."""
+
+
 class Variant(msgspec.Struct, frozen=True):
-    """One way to run the small market."""
+    """One way to run a market. Without `eager`, with the settings that a user has by default."""
 
     faults: str = "realistic"
     seed: int = 1
     fee_in_base: bool = False
+    eager: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.faults}-{self.seed}{'-fee_in_base' if self.fee_in_base else ''}"
 
     @property
     def settings(self) -> Settings:
-        return msgspec.structs.replace(EAGER, faults=self.faults, seed=self.seed, fee_in_base=self.fee_in_base)
+        base = EAGER if self.eager else Settings()
+        return msgspec.structs.replace(base, faults=self.faults, seed=self.seed, fee_in_base=self.fee_in_base)
 
 
 def write_market(folder: Path, first: int = FIRST, bars: int = BARS) -> None:
@@ -56,9 +67,14 @@ def write_market(folder: Path, first: int = FIRST, bars: int = BARS) -> None:
 
 def open_run(market: Path, variant: Variant, books: Path, *, durable: bool = True) -> RecordedRun:
     """The bot on the market in `market`, with both databases in `books`."""
-    books.mkdir(exist_ok=True)
+    books.mkdir(parents=True, exist_ok=True)
     database = books / "bot.db" if durable else None
-    return RecordedRun(load_candles(market), variant.settings, Config(), database, books / "exchange.db")
+    return RecordedRun(bars_of(market), variant.settings, Config(), database, books / "exchange.db")
+
+
+@cache
+def bars_of(market: Path) -> dict[str, Series]:
+    return recorded_market() if market == WHOLE else load_candles(market)
 
 
 async def run_to_the_end(run: RecordedRun) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from agreement import assert_books_agree
+from bots import Bots
 from small_market import Variant, on_record, open_run, run_to_the_end, write_market
 
 from engine.exchange.faults import Fate, RequestKind
@@ -185,3 +186,16 @@ def test_the_same_again_without_a_database_and_with_one(tmp_path: Path) -> None:
         made.exchange.close()
     assert records[0] == records[1]
     assert records[0] == records[2]
+
+
+def test_the_same_whatever_order_the_interpreter_keeps_its_sets_in(tmp_path: Path) -> None:
+    write_market(tmp_path / "market", bars=250)
+    variant, records = Variant("hostile", seed=32), []
+    for hash_seed in ("1", "2"):
+        with Bots(tmp_path / "market", hash_seed=hash_seed) as bots:
+            assert bots.live(variant, tmp_path / hash_seed) == "done"
+        made = open_run(tmp_path / "market", variant, tmp_path / hash_seed)
+        records.append(on_record(made))
+        made.store.close()
+        made.exchange.close()
+    assert records[0] == records[1]
