@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_HALF_EVEN, Context, Decimal
 from textwrap import fill
 from typing import Any
 
@@ -145,12 +145,12 @@ def _print_indented(console: Console, text: str, style: str) -> None:
 
 
 def _table(*texts: str, numbers: Sequence[str]) -> Table:
-    """A table without rules. What does not fit is folded, never cut: a cut figure would be another figure."""
+    """A table without rules. When it is too wide its texts are folded, so that no figure is cut."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name in texts:
         table.add_column(name, overflow="fold")
     for name in numbers:
-        table.add_column(name, justify="right", overflow="fold")
+        table.add_column(name, justify="right", no_wrap=True)
     return table
 
 
@@ -179,4 +179,5 @@ def _gain(amount: Decimal) -> Text:
 
 
 def _number(amount: Decimal) -> str:
-    return f"{amount:.8g}" if amount else "0"
+    """Eight significant digits, and never fewer than the whole ones."""
+    return f"{Context(prec=max(8, amount.adjusted() + 1)).plus(amount).normalize():f}" if amount else "0"
