@@ -94,8 +94,6 @@ class RecordedRun:
         self.quote = _only_quote(self.markets)
         self._bars = _by_close(series)
         # Before any file is made: a database made for a misspelt setting would refuse the right one.
-        if settings.faults not in PROFILES:
-            raise ConfigError(f"PAPER_FAULTS is {settings.faults!r}; choose one of {', '.join(PROFILES)}.")
         parameters = settings.strategy_parameters()
         self._strategies: dict[str, Strategy] = {symbol: DropBuy(parameters) for symbol in self.markets}
         rules = SizingRules(stop_pct=settings.stop_loss_pct)
@@ -290,8 +288,10 @@ def paper_market(series: Series, settings: Settings) -> Market:
 
 def fingerprint(series: Mapping[str, Series], settings: Settings) -> str:
     """Names a run: the same data and settings give the same name, and with it the same client order ids."""
-    ends = {symbol: (one.length, len(one.candles), one.candles[0], one.candles[-1]) for symbol, one in series.items()}
-    digest = blake2s(msgspec.json.encode([sorted(ends.items()), settings]), digest_size=8)
+    trading = msgspec.structs.replace(settings, snapshots=True, snapshot_dir="")
+    digest = blake2s(msgspec.json.encode(trading), digest_size=8)
+    for _, one in sorted(series.items()):
+        digest.update(msgspec.json.encode(one))
     return f"recorded-{digest.hexdigest()}"
 
 
