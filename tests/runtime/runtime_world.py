@@ -151,8 +151,8 @@ def _handlers(methods: Mapping[str, object]) -> object:
 
 
 def to(phase: str | None = None, **fields: Any) -> tuple[Branch, ...]:
-    """A cell of one branch, whose id `lab` makes up."""
-    return (Branch(id="", to=phase, **fields),)
+    """A cell of one branch, whose id `lab` makes up unless it is given."""
+    return (Branch(id=fields.pop("id", ""), to=phase, **fields),)
 
 
 def log(text: str) -> Callable[[LabData, Any, Any], None]:

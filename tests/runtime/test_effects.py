@@ -188,6 +188,8 @@ async def test_the_outcome_of_an_attempt_that_is_not_current_is_dropped_and_audi
     world = World(asking(), hands)
     await world.start("x")
     await world.send(Go())
+    del hands.answers["ask"]  # the second attempt is under way
+    await world.wait(100)
     intent_id = hands.asked[0][1].intent_id
     (opened,) = world.store.load().open_intents
     assert opened.attempt == 2
@@ -203,6 +205,9 @@ async def test_the_outcome_of_an_attempt_that_is_not_current_is_dropped_and_audi
     current = await world.send(Done(note="current"), intent=intent_id, attempt=2)
     assert current.outcome is Outcome.HANDLED
     assert world.data.log == ["DONE current"]
+    await world.wait(400_000)
+    late = await world.send(Done(note="late"), intent=intent_id, attempt=2)
+    assert late.outcome is Outcome.IGNORED, "long after its identity was forgotten"
 
 
 @pytest.mark.parametrize("attempts", [1, 2])
@@ -276,6 +281,24 @@ async def test_an_effect_that_lacks_a_datum_fails_the_event_that_asks_for_it() -
     assert receipt.outcome is Outcome.FAILED
     assert "amount" in receipt.reason
     assert (world.phase, hands.asked) == ("A", [])
+
+
+@asynchronous
+async def test_an_outcome_whose_handling_fails_has_finished_its_intent_all_the_same() -> None:
+    def fail(data: LabData, event: Any, ctx: Any) -> None:
+        raise RuntimeError("cannot book")
+
+    machine = lab(
+        {"A": {"GO": to("B", request=("ask",))}, "B": {"DONE": to(None, do=("fail",)), "TROUBLE": to("E")}, "E": {}},
+        actions={"fail": fail},
+        effects={"ask": effect()},
+    )
+    world = World(machine, Hands({"ask": Done()}))
+    await world.start("x")
+    await world.send(Go())
+    assert world.phase == "E"
+    assert world.store.load().open_intents == ()
+    assert (await world.restart()).open_intents == 0
 
 
 @asynchronous

@@ -93,6 +93,18 @@ async def test_an_action_knows_the_id_of_what_its_transition_asks_for() -> None:
 
 
 @asynchronous
+async def test_an_effect_that_one_event_asks_for_twice_is_two_effects() -> None:
+    machine = lab(
+        {"A": {"GO": to("B", request=("ask",), raises=("INNER",))}, "B": {"INNER": to(None, request=("ask",))}},
+        effects={"ask": effect()},
+    )
+    world = World(machine)
+    await world.start("x")
+    assert (await world.send(Go())).handled
+    assert len({claim.intent_id for _, claim in world.hands.asked}) == 2
+
+
+@asynchronous
 async def test_an_id_that_was_taken_back_with_its_event_is_given_to_the_next() -> None:
     """Else an uninterrupted run and a restarted one would name the same order differently."""
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from runtime_world import AskRequest, Done, Go, Hands, LabData, World, asynchronous, effect, lab, to
+from runtime_world import AskRequest, Back, Done, Go, Hands, LabData, World, asynchronous, effect, lab, to
 
 from runtime.definition import Branch, PhaseDefinition
 
@@ -80,3 +80,12 @@ def test_the_steps_of_a_row_are_joined_once_at_start_up() -> None:
     way = machine.way("A", branch[0], "B")
     assert way is machine.way("A", replace(branch[0]), "B")
     assert way.names == ("leave_a1", "leave_a2", "do", "enter_b1", "enter_b2")
+
+
+@asynchronous
+async def test_rows_that_share_an_id_do_not_share_their_actions() -> None:
+    world = World(lab({"A": {"GO": to(None, id="same", do=("go",)), "BACK": to(None, id="same", do=("back",))}}))
+    await world.start("x")
+    await world.send(Go())
+    await world.send(Back())
+    assert world.data.log == ["go", "back"]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from runtime_world import Go, Inner, LabData, World, asynchronous, lab, to
+from runtime_world import Back, Go, Inner, LabData, World, asynchronous, lab, to
 
 from runtime.definition import Defer, PhaseDefinition, Reject
 from runtime.dispatch import MAX_RAISED
@@ -121,6 +121,8 @@ async def test_a_long_chain_below_the_cap_is_no_cycle() -> None:
     world = World(machine)
     await world.start("x")
     assert (await world.send(Go())).outcome is Outcome.HANDLED
+    assert world.data.count == MAX_RAISED
+    assert (await world.send(Back())).outcome is Outcome.FAILED
     assert world.data.count == MAX_RAISED
 
 
