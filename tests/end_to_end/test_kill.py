@@ -7,6 +7,7 @@ exchange. Then the bot's ledger is held against the exchange's books.
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -90,9 +91,15 @@ def test_killed_at_every_other_moment_around_a_write(variant: Variant, first: in
 @pytest.mark.parametrize("seed", [6, 7])
 def test_killed_at_any_time(seed: int, market: Path, bots: Bots, tmp_path: Path) -> None:
     variant, chance = Variant("realistic", seed), random.Random(seed)
+    begun = time.monotonic()
     assert bots.live(variant, tmp_path / "uninterrupted") == "done"
-    for _ in range(KILLS):
-        if bots.live(variant, tmp_path / "killed", delay=chance.uniform(0.01, 0.2)) == "done":
-            break
+    share = (time.monotonic() - begun) / KILLS
+    died = 0
+    while (
+        died < KILLS
+        and bots.live(variant, tmp_path / "killed", delay=chance.uniform(0.01, 2 * share + 0.1)) == "killed"
+    ):
+        died += 1
+    assert died > 5
     assert bots.live(variant, tmp_path / "killed") == "done"
     assert_same(market, variant, tmp_path / "killed", tmp_path / "uninterrupted")

@@ -25,6 +25,7 @@ from generated.trading import (
     BuyOrderAbsent,
     BuyOrderPlaced,
     BuyOrderRejected,
+    Config,
     NoSignal,
     OrderOutcomeUnknown,
     Phase,
@@ -276,6 +277,17 @@ def test_no_answer_at_all_ends_in_a_look_up() -> None:
         world.bar()
         world.wait(world.config.placement_timeout)
         assert (world.phase, len(world.gateway.sent("recover"))) == (Phase.BUY_UNKNOWN, 1)
+
+
+def test_an_order_between_two_attempts_is_not_taken_for_absent() -> None:
+    with TradingWorld(config=Config(placement_timeout=SECOND // 2)) as world:
+        world.gateway.answers["submit"] = [Unsent("no route")]
+        world.gateway.answers["recover"] = [Absent()] * 9
+        world.bar()
+        world.wait(SECOND // 2)
+        assert (world.phase, world.free_cash) == (Phase.BUY_UNKNOWN, 0)
+        world.wait(SECOND // 2)
+        assert (world.phase, len(world.gateway.sent("submit"))) == (Phase.WAIT_FILL, 2)
 
 
 @pytest.mark.parametrize("qty", ["10.001", "11"])

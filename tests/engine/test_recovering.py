@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 from trading_world import CASH, SECOND, After, TradingWorld, state, trade
 
-from engine.exchange.gateway import Absent, Accepted, Canceled, OrderStatus, Rejected, Unknown
+from engine.exchange.gateway import Absent, Accepted, Canceled, OrderStatus, Rejected, Unknown, Unsent
 from engine.strategy.strategy import ExitReason
 from generated.trading import ErrorOccurred, ExitCheckDue, Phase, RecoverRequested
 from runtime.events import Outcome
@@ -156,6 +156,21 @@ def test_an_order_that_the_exchange_never_had_gives_everything_back() -> None:
         assert recover(world) is Phase.COOLDOWN
         assert (world.free_cash, world.entry.status) == (CASH, "absent")
         assert world.gateway.sent("recover"), "that it is not shown is believed only once it can no longer come"
+
+
+def test_an_order_that_is_about_to_be_sent_again_is_not_given_up() -> None:
+    with TradingWorld() as world:
+        world.gateway.answers["submit"] = [Unsent("no route")]
+        world.bar()
+        fail(world)
+        world.gateway.answers["recover"] = [Absent()] * 2
+        assert recover(world) is Phase.RECOVERING
+        assert world.free_cash == 0
+        world.gateway.answers["look_up"] = [state(world.entry, OPEN)]
+        world.wait(SECOND)
+        assert (world.phase, world.entry.status) == (Phase.COOLDOWN, CANCELED)
+        assert world.path()[-3:] == [Phase.RECOVERING, Phase.CANCEL_BUY, Phase.COOLDOWN]
+        assert len(world.gateway.sent("submit")) == 2
 
 
 def test_an_order_that_the_exchange_refused_gives_everything_back() -> None:
