@@ -52,7 +52,12 @@ OutDir = Annotated[Path, typer.Option("--out", help="The folder of generated fil
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 Database = Annotated[
     Path | None,
-    typer.Option("--db", help="The bot's database. Default: recorded.db in FSM_SNAPSHOT_DIR (var).", metavar="PATH"),
+    typer.Option(
+        "--db",
+        help="The bot's database. Default: recorded.db in FSM_SNAPSHOT_DIR (var).",
+        metavar="PATH",
+        dir_okay=False,
+    ),
 ]
 Data = Annotated[
     Path | None,
@@ -149,7 +154,9 @@ def run(
     fresh: Annotated[bool, typer.Option("--fresh", help="Forget the run in the database and start anew.")] = False,
     report: Annotated[
         Path | None,
-        typer.Option("--report", help="Where the HTML report goes. Default: beside the database.", metavar="PATH"),
+        typer.Option(
+            "--report", help="Where the HTML report goes. Default: beside the database.", metavar="PATH", dir_okay=False
+        ),
     ] = None,
     json: Json = False,
 ) -> None:
@@ -173,7 +180,7 @@ def run(
                 commands.run(database, data, os.environ, fresh=fresh, on_resume=_tell_resumed, on_progress=on_progress)
             )
         if not json:
-            terminal.show_summary(_console(), outcome.figures)
+            terminal.show_summary(_console(), outcome.figures, outcome.account)
         page = report or database.with_suffix(".html")
         commands.write_page(page, outcome.figures)
     if json:
@@ -284,7 +291,8 @@ def report(
     db: Database = None,
     data: Data = None,
     out: Annotated[
-        Path | None, typer.Option("--out", help="Where it goes. Default: beside the database.", metavar="PATH")
+        Path | None,
+        typer.Option("--out", help="Where it goes. Default: beside the database.", metavar="PATH", dir_okay=False),
     ] = None,
 ) -> None:
     """Write the HTML report of what is in the database.
@@ -394,16 +402,22 @@ def _progress() -> Iterator[Callable[[Progress], None]]:
         yield tell
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[bars]}"),
+        TimeRemainingColumn(),
+    )
     with Bar(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("starting  ", total=None)
+        task = bar.add_task("loading   ", total=None, bars="")
 
         def show(progress: Progress) -> None:
             day = datetime.fromtimestamp(progress.now / 1000, UTC).strftime("%Y-%m-%d")
-            bar.update(task, completed=progress.bars_done, total=progress.bars, description=day)
+            bars = f"{progress.bars_done:,} of {progress.bars:,} bars"
+            bar.update(task, completed=progress.bars_done, total=progress.bars, description=day, bars=bars)
 
         yield show
 

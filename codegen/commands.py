@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -127,16 +128,16 @@ def _load(paths: Sequence[FilePath]) -> tuple[list[Loaded], list[Finding]]:
     loaded: dict[FilePath, Loaded] = {}
     found: list[Finding] = []
     for path in paths:
-        files = [path]
-        if path.is_dir():
-            files = sorted(file for file in path.iterdir() if file.suffix in (".yaml", ".yml"))
+        try:
+            files = _yaml_files(path)
+        except OSError as error:
+            found.append(_unreadable(path, f"this cannot be read: {error.strerror or error}"))
+            continue
         if not files:
-            trouble = Trouble(
-                "unreadable", Position(1, 1), f"{path} holds no YAML file", "name a folder with specs, or a file"
-            )
-            found.append(trouble_finding(Loaded(path, [], None, None, ()), trouble))
+            found.append(_unreadable(path, "this folder holds no YAML file"))
         for file in files:
-            loaded.setdefault(file.absolute(), load(file))
+            if file.absolute() not in loaded:
+                loaded[file.absolute()] = load(file)
     first: dict[str, Loaded] = {}
     for one in loaded.values():
         if one.spec is None:
@@ -153,8 +154,19 @@ def _load(paths: Sequence[FilePath]) -> tuple[list[Loaded], list[Finding]]:
     return list(loaded.values()), found
 
 
+def _yaml_files(path: FilePath) -> list[FilePath]:
+    if not path.is_dir():
+        return [path]
+    return sorted(file for file in path.iterdir() if file.suffix in (".yaml", ".yml"))
+
+
+def _unreadable(path: FilePath, what: str) -> Finding:
+    trouble = Trouble("unreadable", Position(1, 1), what, "name a file, or a folder with specs, that can be read")
+    return trouble_finding(Loaded(path, [], None, None, ()), trouble)
+
+
 def _machines(spec_dir: FilePath, out_dir: FilePath) -> tuple[list[Machine], tuple[Finding, ...]]:
-    spec, out = spec_dir.resolve(), out_dir.resolve()
+    spec, out = FilePath(os.path.realpath(spec_dir)), FilePath(os.path.realpath(out_dir))
     if spec == out or out in spec.parents or spec in out.parents:
         raise CommandError(
             f"the specs in {spec_dir} and what is generated into {out_dir} need folders of their own; "

@@ -226,19 +226,17 @@ def read_document(path: FilePath, name: str) -> Document:
     try:
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
-            raise UnreadableError("unreadable", start, f"{name} is a directory", "name the YAML file itself")
+            raise UnreadableError("unreadable", start, "this is a directory", "name the YAML file itself")
         if not stat.S_ISREG(status.st_mode):
-            raise UnreadableError("unreadable", start, f"{name} is not a plain file", "name a YAML file")
+            raise UnreadableError("unreadable", start, "this is not a plain file", "name a YAML file")
         if status.st_size > MAX_BYTES:
             raise _too_big(start, f"larger than {MAX_BYTES // 1024 // 1024} MiB")
         content = path.read_bytes()
     except FileNotFoundError:
-        raise UnreadableError("unreadable", start, f"there is no file {name}", "check the path") from None
+        raise UnreadableError("unreadable", start, "there is no such file", "check the path") from None
     except OSError as error:
         reason = error.strerror or "it cannot be read"
-        raise UnreadableError(
-            "unreadable", start, f"{name} cannot be read: {reason}", "check its permissions"
-        ) from None
+        raise UnreadableError("unreadable", start, f"this cannot be read: {reason}", "check its permissions") from None
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -318,15 +316,16 @@ def _too_big(position: Position, what: str) -> UnreadableError:
 
 
 def _syntax(error: yaml.MarkedYAMLError, text: str) -> UnreadableError:
-    mark = error.problem_mark or error.context_mark
+    lines = text.splitlines()
+    mark, context = error.problem_mark, error.context_mark
+    # What is never closed is noticed at the end of the file; the reader wants to see where it was opened.
+    if context is not None and (mark is None or mark.line >= len(lines) or "end of stream" in (error.problem or "")):
+        mark = context
     position = Position(mark.line + 1, mark.column + 1) if mark else Position(1, 1)
     problem = error.problem or "this is not YAML"
-    opened = ""
-    if error.context and error.context_mark:
-        opened = f" ({error.context} that began at line {error.context_mark.line + 1})"
-    lines = text.splitlines()
+    began = f" ({error.context} that began at line {context.line + 1})" if error.context and context else ""
     line = lines[position.line - 1] if position.line <= len(lines) else ""
-    return UnreadableError("syntax", position, f"{problem}{opened}", _syntax_fix(line, problem))
+    return UnreadableError("syntax", position, f"{problem}{began}", _syntax_fix(line, problem))
 
 
 def _syntax_fix(line: str, problem: str) -> str:

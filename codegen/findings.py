@@ -54,6 +54,10 @@ class Finding:
             number = str(self.line)
             start = max(0, self.column - _SHOWN_WIDTH // 2) if len(self.source_line) > _SHOWN_WIDTH else 0
             shown = printable(self.source_line[start : start + _SHOWN_WIDTH], width_preserving=True)
+            if start:
+                shown = f"…{shown[1:]}"
+            if start + _SHOWN_WIDTH < len(self.source_line):
+                shown = f"{shown[:-1]}…"
             lines += [
                 f"  {number} | {shown}".rstrip(),
                 f"  {' ' * len(number)} | {' ' * (self.column - 1 - start)}^",

@@ -10,20 +10,29 @@ def flatten(spec: Spec) -> Machine:
     """The machine that the spec describes. A cell that nothing decides is left out, and so is whatever names a phase,
     event or group that is not declared; lint reports both."""
     around = groups_around(spec)
+    # A cell without branches is the same in every phase, and there can be very many of them.
+    plain = {
+        event: Cell(declared.otherwise.kind, Origin("event", event), reason=declared.otherwise.reason)
+        for event, declared in spec.events.items()
+        if declared.otherwise is not None and declared.otherwise.kind != "branches"
+    }
     cells: dict[str, dict[str, Cell]] = {}
     for name, phase in spec.phases.items():
-        decided = {event: (cell, Origin("phase", name)) for event, cell in phase.on.items() if event in spec.events}
+        decided: dict[str, Cell] = {}
+        origin = Origin("phase", name)
+        for event, written in phase.on.items():
+            if event in spec.events:
+                decided[event] = _cell(name, event, written, origin, spec)
         for group in around[name]:
-            for event, cell in spec.groups[group].on.items():
-                if event in spec.events:
-                    decided.setdefault(event, (cell, Origin("group", group)))
+            origin = Origin("group", group)
+            for event, written in spec.groups[group].on.items():
+                if event in spec.events and event not in decided:
+                    decided[event] = _cell(name, event, written, origin, spec)
         for event, declared in spec.events.items():
-            if declared.otherwise is not None:
-                decided.setdefault(event, (declared.otherwise, Origin("event", event)))
-        cells[name] = {
-            event: _cell(name, event, cell, origin, spec.events[event].otherwise)
-            for event, (cell, origin) in decided.items()
-        }
+            if event in decided or declared.otherwise is None:
+                continue
+            decided[event] = plain.get(event) or _cell(name, event, declared.otherwise, Origin("event", event), spec)
+        cells[name] = decided
     return Machine(spec=spec, cells=cells, phase_groups=around)
 
 
@@ -49,11 +58,12 @@ def groups_around(spec: Spec) -> dict[str, tuple[str, ...]]:
     return chains
 
 
-def _cell(phase: str, event: str, cell: CellSpec, origin: Origin, otherwise: CellSpec | None) -> Cell:
-    if cell.kind != "branches":
-        return Cell(cell.kind, origin, reason=cell.reason)
-    branches = list(cell.branches)
-    if cell.falls_back and otherwise is not None:
+def _cell(phase: str, event: str, written: CellSpec, origin: Origin, spec: Spec) -> Cell:
+    if written.kind != "branches":
+        return Cell(written.kind, origin, reason=written.reason)
+    branches = list(written.branches)
+    otherwise = spec.events[event].otherwise
+    if written.falls_back and otherwise is not None:
         if otherwise.kind == "branches":
             branches += otherwise.branches
         elif otherwise.kind == "ignore":

@@ -30,23 +30,22 @@ def text_literal(text: str) -> str:
         pieces.append(rest[:cut])
         rest = rest[cut:]
     pieces.append(rest)
-    return "(" + " ".join(repr(piece) for piece in pieces if piece) + ")"
+    return " ".join(repr(piece) for piece in pieces if piece)
 
 
 def docstring(text: str | tuple[str, ...], indent: int = 4) -> str:
     """A text as a docstring whose further lines are indented by `indent`; several texts are joined."""
     joined = text if isinstance(text, str) else " ".join(part for part in text if part)
-    clean = printable(" ".join(joined.split())).replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
-    if clean.endswith('"'):
-        clean = clean[:-1] + '\\"'
-    if clean.startswith('"'):
-        clean = "\\" + clean
-    lines = textwrap.wrap(clean, _DOC_WIDTH, break_on_hyphens=False) or [""]
-    # A break must not part a backslash from what it escapes.
-    for number, line in enumerate(lines[:-1]):
-        if (len(line) - len(line.rstrip("\\"))) % 2:
-            lines[number], lines[number + 1] = line[:-1], "\\" + lines[number + 1]
-    return '"""' + ("\n" + " " * indent).join(lines) + '"""'
+    clean = printable(" ".join(joined.split()))
+    # Lines are broken before anything is escaped, so that no break comes between a backslash and what it escapes.
+    width = _DOC_WIDTH if len(_escaped(clean)) < len(clean) * 1.1 else _DOC_WIDTH // 2
+    lines = textwrap.wrap(clean, width, break_on_hyphens=False) or [""]
+    return '"""' + ("\n" + " " * indent).join(map(_escaped, lines)) + '"""'
+
+
+def _escaped(text: str) -> str:
+    text = text.replace("\\", "\\\\")
+    return text.replace('"', '\\"') if '""' in text or text[:1] == '"' or text[-1:] == '"' else text
 
 
 def branch_literal(branch: Branch) -> str:

@@ -41,6 +41,8 @@ class Source(Protocol):
 
 
 class SpecModel(BaseModel):
+    """What all parts of a spec share: they never change, and hold nothing that is not declared."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
 
@@ -89,11 +91,15 @@ class Knob(SpecModel):
 
 
 class StructType(SpecModel):
+    """A structure that data and payloads may use."""
+
     summary: str
     fields: dict[str, TypeRef]
 
 
 class Datum(SpecModel):
+    """One value that an instance carries from event to event."""
+
     type: TypeRef
     summary: str
 
@@ -185,11 +191,6 @@ class CellSpec(SpecModel):
     falls_back: bool = False
     """The list ends with the word `otherwise`: else as the event's own `otherwise` says."""
 
-    @property
-    def ordered(self) -> bool:
-        """Whether the branches may overlap, because their order was declared to matter."""
-        return self.form == "first_of"
-
     def branch_path(self, index: int) -> Path:
         """The path of a branch below the cell's own path."""
         if self.form == "list":
@@ -225,6 +226,8 @@ def _branch_list(items: list[Any], form: CellForm) -> dict[str, Any]:
 
 
 class Event(SpecModel):
+    """Something that can happen to an instance."""
+
     summary: str
     payload: dict[str, TypeRef] = Field(default_factory=dict)
     identity: tuple[str, ...] | None = None
@@ -248,6 +251,8 @@ class Policy(SpecModel):
 
 
 class Effect(SpecModel):
+    """Something that is asked of the world, and the events that report its outcomes."""
+
     summary: str
     effect_class: Literal["pure", "idempotent", "at_most_once"] = Field(alias="class")
     args: tuple[str, ...] = ()
@@ -270,12 +275,16 @@ def split_argument(text: str) -> tuple[str, bool]:
 
 
 class Entry(SpecModel):
+    """What happens whenever a phase is entered."""
+
     do: tuple[str, ...] = ()
     request: tuple[str, ...] = ()
     raises: tuple[str, ...] = Field(default=(), alias="raise")
 
 
 class Exit(SpecModel):
+    """What happens whenever a phase is left."""
+
     do: tuple[str, ...] = ()
 
 
@@ -289,6 +298,8 @@ class Timeout(SpecModel):
 
 
 class Phase(SpecModel):
+    """A state an instance can be in. `waits_for` says why it may last for ever."""
+
     summary: str
     entry: Entry = Entry()
     exit: Exit = Exit()
@@ -299,6 +310,8 @@ class Phase(SpecModel):
 
 
 class Group(SpecModel):
+    """Phases that share rows; with `history` it is remembered where the group was left."""
+
     summary: str
     phases: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
@@ -307,6 +320,8 @@ class Group(SpecModel):
 
 
 class Migration(SpecModel):
+    """How snapshots of an older definition are carried over."""
+
     from_digest: str = Field(alias="from")
     phases: dict[str, str] = Field(default_factory=dict)
     rename_data: dict[str, str] = Field(default_factory=dict)
@@ -439,8 +454,3 @@ class Machine:
     def timer_events(self) -> frozenset[str]:
         """The events that a phase's timer raises."""
         return frozenset(phase.timeout.raises for phase in self.spec.phases.values() if phase.timeout)
-
-    @cached_property
-    def outcome_events(self) -> frozenset[str]:
-        """The events that report the outcome of an effect."""
-        return frozenset(event for effect in self.spec.effects.values() for event in effect.outcomes.values())

@@ -63,7 +63,7 @@ def write(folder: FilePath, expected: dict[str, str]) -> Written:
             unchanged.append(name)
             continue
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(path.name + _TEMPORARY)
+        temporary = path.with_name(f"{path.name}.{os.getpid()}{_TEMPORARY}")
         temporary.write_bytes(content)
         temporary.replace(path)
         written.append(name)

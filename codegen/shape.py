@@ -138,7 +138,8 @@ def _bad_value(error: Any) -> tuple[str, str, str]:
         kinds = " or ".join(_KIND_NAMES[kind] for kind in ([wanted] if isinstance(wanted, str) else wanted))
         if value is None:
             return "wrong_kind", f"must be {kinds}, and there is nothing", f"write {kinds}, or remove the key"
-        return "wrong_kind", f"must be {kinds}, not {_kind_of(value)}{_shown(value)}", f"write {kinds}"
+        meaning = f": {error.schema['description']}" if error.path and "description" in error.schema else ""
+        return "wrong_kind", f"must be {kinds}, not {_kind_of(value)}{_shown(value)}", f"write {kinds}{meaning}"
     if error.validator == "anyOf":
         what = "says nothing" if value is None else f"cannot be{_shown(value)}"
         return "bad_value", what, did_you_mean(str(value), ["defer", "otherwise"]) + _ROWS

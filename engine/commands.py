@@ -10,7 +10,6 @@ from pathlib import Path
 import msgspec
 
 from engine.books import AccountStatus, account_status, closed_round_trips, run_figures
-from engine.exchange.faults import PROFILES
 from engine.market_data.candles import Series, load_candles
 from engine.market_data.recorded import recorded_market
 from engine.recorded_run import Progress, RecordedRun, fingerprint
@@ -19,7 +18,7 @@ from engine.report.page import write_report
 from engine.settings import Settings
 from generated.trading import KNOBS, Config, Phase
 from runtime.config import load_config
-from runtime.errors import ConfigError, PhasewrightError, StoreError
+from runtime.errors import PhasewrightError, StoreError
 from runtime.events import Outcome
 from runtime.restore import Quarantined
 from runtime.sqlite_store import SqliteStore
@@ -93,7 +92,7 @@ async def run(
 
     `on_resume` is told the instant from which a run goes on, in milliseconds since the epoch.
     """
-    settings = load_settings(environment)
+    settings = Settings.from_environment(environment)
     config = load_config(Config, KNOBS, environment)
     series = load_market(data)
     with ExitStack() as stack:
@@ -111,28 +110,18 @@ async def run(
                 on_resume(stopped_at)
             restart = await bot.start()
             await bot.run(on_progress)
-            figures = run_figures(bot.store, bot.series, bot.quote, _notes(settings, bot.quote))
+            figures = run_figures(bot.store, bot.series, bot.quote, _notes(settings, series, bot.quote))
             return RunOutcome(figures, account_status(bot.store.load()), restart.quarantined)
         finally:
             await bot.close()
 
 
-def load_settings(environment: Mapping[str, str]) -> Settings:
-    """What a user has set, checked as a whole before anything is opened.
-
-    Raises:
-        ConfigError: a value cannot be used.
-    """
-    settings = Settings.from_environment(environment)
-    if settings.faults not in PROFILES:
-        raise ConfigError(f"PAPER_FAULTS is {settings.faults!r}; choose one of {', '.join(PROFILES)}.")
-    return settings
-
-
-def _notes(settings: Settings, quote: str) -> list[str]:
+def _notes(settings: Settings, series: Mapping[str, Series], quote: str) -> list[str]:
     fee = "what is bought" if settings.fee_in_base else quote
+    held = sum(one.candles[-1].close / one.candles[0].close - 1 for one in series.values()) / len(series)
     return [
-        f"Started with {settings.start_cash:,} {quote}, at most {settings.max_slots} trades at once.",
+        f"Started with {settings.start_cash:,} {quote}, at most {settings.max_slots} trades at once. Bought in equal "
+        f"parts at the first bar and held to the last, the same symbols made {held:+.1%}.",
         f"Paper exchange, faults '{settings.faults}', seed {settings.seed}; fee {settings.fee_pct} % of each trade, "
         f"buys pay it in {fee}.",
         OPTIMISM,
@@ -171,13 +160,13 @@ def audit(database: Path, symbol: str, limit: int) -> list[AuditRow]:
 
 def report(database: Path, data: Path | None, environment: Mapping[str, str], path: Path) -> RunFigures:
     """Write the HTML report of what the database holds."""
-    settings = load_settings(environment)
+    settings = Settings.from_environment(environment)
     with reading(database) as store:
         series = load_market(data)
         quote = next(iter(series)).partition("/")[2]
         # The settings are only worth telling when the run was made with them.
         known = store.namespace == fingerprint(series, settings)
-        figures = run_figures(store, series, quote, _notes(settings, quote) if known else [OPTIMISM])
+        figures = run_figures(store, series, quote, _notes(settings, series, quote) if known else [OPTIMISM])
     write_page(path, figures)
     return figures
 
@@ -205,7 +194,7 @@ async def recover(database: Path, data: Path | None, symbol: str, environment: M
     """
     with reading(database) as store:
         _check_symbol(store, database, symbol)
-    settings = load_settings(environment)
+    settings = Settings.from_environment(environment)
     config = load_config(Config, KNOBS, environment)
     bot = RecordedRun(load_market(data), settings, config, database, exchange_database(database))
     try:

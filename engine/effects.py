@@ -117,7 +117,7 @@ class TradingEffects:
     async def resolve_buy(
         self, request: ResolveBuyRequest, claim: Claim
     ) -> BuyOrderPlaced | BuyOrderRejected | BuyOrderAbsent | OrderOutcomeUnknown | Retry:
-        answer = await self._recover(request.entry_order, claim.instance)
+        answer = await self._recover(request.entry_order, claim)
         if isinstance(answer, Absent):
             return BuyOrderAbsent(client_order_id=request.entry_order.client_order_id)
         return self._bought(request.entry_order.client_order_id, answer)
@@ -147,7 +147,7 @@ class TradingEffects:
     async def resolve_sell(
         self, request: ResolveSellRequest, claim: Claim
     ) -> SellOrderPlaced | SellOrderRejected | SellOrderAbsent | OrderOutcomeUnknown | Retry:
-        answer = await self._recover(request.exit_order, claim.instance)
+        answer = await self._recover(request.exit_order, claim)
         if isinstance(answer, Absent):
             return SellOrderAbsent(client_order_id=request.exit_order.client_order_id)
         return self._sold(request.exit_order.client_order_id, answer)
@@ -166,18 +166,19 @@ class TradingEffects:
             if order is None:
                 reports.append(None)
                 continue
-            report = await self._report(order, claim.instance)
+            report = await self._report(order, claim)
             if isinstance(report, Unknown):
                 failed = f"order {order.client_order_id}: {report.reason}"
                 return Retry(failed, ReconcileFailed(reason=failed))
             reports.append(report)
         return Reconciled(entry=reports[0], exit=reports[1])
 
-    async def _report(self, order: OrderContext, symbol: str) -> OrderReport | Unknown:
+    async def _report(self, order: OrderContext, claim: Claim) -> OrderReport | Unknown:
         """The exchange's word on one order. That it does not show it is believed only once it can no longer come."""
+        symbol = claim.instance
         state = await self._gateway.look_up(symbol, order.client_order_id)
         if state is None and not is_settled(order):
-            answer = await self._recover(order, symbol)
+            answer = await self._recover(order, claim)
             if isinstance(answer, Unknown | Unsent):
                 return Unknown(answer.reason)
             if isinstance(answer, Accepted):
@@ -189,11 +190,18 @@ class TradingEffects:
             return OrderReport(client_order_id=order.client_order_id, status=status, fills=order.fills)
         return state if isinstance(state, Unknown) else report_for(state)
 
-    async def _recover(self, order: OrderContext, symbol: str) -> Accepted | Rejected | Unsent | Unknown | Absent:
+    async def _recover(self, order: OrderContext, claim: Claim) -> Accepted | Rejected | Unsent | Unknown | Absent:
+        """What became of an order. `claim` is that of the effect which asks."""
         intent = await self._find_intent(order.client_order_id)
         if intent is None:
             return Unknown(f"the outbox has no intent {order.client_order_id}")
-        return await self._gateway.recover(_order(order, symbol), _stamp(intent.claim))
+        answer = await self._gateway.recover(_order(order, claim.instance), _stamp(intent.claim))
+        if isinstance(answer, Absent):
+            # The exchange does not have it; but our own sender may be between two attempts, or have begun another.
+            latest = await self._find_intent(order.client_order_id)
+            if latest is None or latest.claim != intent.claim or latest.claimed_at > claim.claimed_at:
+                return Unknown("it is being sent again")
+        return answer
 
     async def _cancel(self, order: OrderContext, claim: Claim) -> Canceling | CancelOutcomeUnknown | Retry | Absent:
         order_id = order.client_order_id

@@ -44,6 +44,7 @@ from generated.trading import (
 from generated.trading.events import Payload
 from generated.trading.handlers import Actions, EffectHandlers, Guards
 from runtime.clock import VirtualClock
+from runtime.dispatch import Instance
 from runtime.errors import ConfigError, StoreError
 from runtime.events import EventContext, Receipt
 from runtime.machine import Machine
@@ -92,6 +93,7 @@ class RecordedRun:
         self.markets = {symbol: paper_market(one, settings) for symbol, one in sorted(series.items())}
         self.quote = _only_quote(self.markets)
         self._bars = _by_close(series)
+        # Before any file is made: a database made for a misspelt setting would refuse the right one.
         parameters = settings.strategy_parameters()
         self._strategies: dict[str, Strategy] = {symbol: DropBuy(parameters) for symbol in self.markets}
         rules = SizingRules(stop_pct=settings.stop_loss_pct)
@@ -127,8 +129,6 @@ class RecordedRun:
                 f"{path}: the paper exchange's books are missing, but the bot has traded on them. Put the file "
                 "back, or start anew with `phasewright run --fresh`."
             )
-        if settings.faults not in PROFILES:
-            raise ConfigError(f"PAPER_FAULTS is {settings.faults!r}; choose one of {', '.join(PROFILES)}.")
         return PaperExchange(
             path,
             PaperSettings(
@@ -233,15 +233,19 @@ class RecordedRun:
             instance = self.worker.instances.get(symbol)
             if instance is None:
                 continue
-            payload = self._worth(symbol, instance.phase, instance.data, instant)
+            payload = self._worth(symbol, instance, instant)
             if payload is not None:
                 self._post(symbol, instant, payload)
                 sent = True
         return sent
 
-    def _worth(self, symbol: str, phase: str, data: StateData, instant: int) -> Payload | None:
-        strategy = self._strategies[symbol]
+    def _worth(self, symbol: str, instance: Instance, instant: int) -> Payload | None:
+        strategy, phase = self._strategies[symbol], instance.phase
+        data: StateData = instance.data
         if phase == Phase.IDLE:
+            if instance.snapshot.entered_at == instant:
+                # It may be idle because of this very bar; a run that is resumed here would judge the bar once more.
+                return None
             return SlotAvailable(bar_at=instant) if strategy.entry() is not None else None
         if phase == Phase.POSITION and data.entry_order is not None and data.opened_at is not None:
             view = position_view(data.entry_order, data.opened_at, instant)
@@ -284,8 +288,10 @@ def paper_market(series: Series, settings: Settings) -> Market:
 
 def fingerprint(series: Mapping[str, Series], settings: Settings) -> str:
     """Names a run: the same data and settings give the same name, and with it the same client order ids."""
-    ends = {symbol: (one.length, len(one.candles), one.candles[0], one.candles[-1]) for symbol, one in series.items()}
-    digest = blake2s(msgspec.json.encode([sorted(ends.items()), settings]), digest_size=8)
+    trading = msgspec.structs.replace(settings, snapshots=True, snapshot_dir="")
+    digest = blake2s(msgspec.json.encode(trading), digest_size=8)
+    for _, one in sorted(series.items()):
+        digest.update(msgspec.json.encode(one))
     return f"recorded-{digest.hexdigest()}"
 
 

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import msgspec
 
+from engine.exchange.faults import PROFILES
 from engine.strategy.drop_buy import DropBuyParameters
 from runtime.config import load_config
 from runtime.definition import Knob
@@ -43,9 +44,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             ConfigError: a value is malformed or out of range; the text names the variable.
         """
-        settings = load_config(cls, KNOBS, environment)
-        settings.strategy_parameters()
-        return settings
+        return load_config(cls, KNOBS, environment)
+
+    def __post_init__(self) -> None:
+        self.strategy_parameters()
+        if self.faults not in PROFILES:
+            raise ConfigError(f"PAPER_FAULTS is {self.faults!r}; choose one of {', '.join(PROFILES)}.")
 
     def strategy_parameters(self) -> DropBuyParameters:
         """What DROP_BUY is run with. Raises ConfigError when the values do not fit together."""

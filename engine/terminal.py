@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_HALF_EVEN, Context, Decimal
+from textwrap import fill
 from typing import Any
 
 import msgspec
@@ -22,7 +23,7 @@ _OUTCOME_STYLE = {Outcome.FAILED: "bold red", Outcome.REJECTED: "red", Outcome.D
 _CENT = Decimal("0.01")
 
 
-def show_summary(console: Console, figures: RunFigures) -> None:
+def show_summary(console: Console, figures: RunFigures, account: AccountStatus) -> None:
     """The table that a run ends with, and what to know when reading it."""
     bars = [candle for candles in figures.candles.values() for candle in candles]
     if bars:
@@ -44,12 +45,12 @@ def show_summary(console: Console, figures: RunFigures) -> None:
         )
     console.print(table)
     if figures.equity:
-        console.print(f"\nEquity at the end: {_money(figures.equity[-1][1])} {figures.quote}", style="bold")
-    notes = Table.grid(padding=(0, 1))
-    for note in figures.notes:
-        notes.add_row("-", Text(note))
+        held = ", ".join(symbol.symbol for symbol in account.symbols if symbol.position) or "nothing"
+        worth = f"{_money(figures.equity[-1][1])} {figures.quote}"
+        console.print(Text(f"\nEquity at the end: {worth}; still held: {held}", style="bold"), soft_wrap=True)
     console.print()
-    console.print(notes)
+    for note in figures.notes:
+        console.print(Text(fill(note, console.width, initial_indent="- ", subsequent_indent="  ")))
 
 
 def show_status(console: Console, account: AccountStatus) -> None:
@@ -144,12 +145,12 @@ def _print_indented(console: Console, text: str, style: str) -> None:
 
 
 def _table(*texts: str, numbers: Sequence[str]) -> Table:
-    """A table without rules. What does not fit is folded, never cut: a cut figure would be another figure."""
+    """A table without rules. When it is too wide its texts are folded, so that no figure is cut."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name in texts:
         table.add_column(name, overflow="fold")
     for name in numbers:
-        table.add_column(name, justify="right", overflow="fold")
+        table.add_column(name, justify="right", no_wrap=True)
     return table
 
 
@@ -178,4 +179,5 @@ def _gain(amount: Decimal) -> Text:
 
 
 def _number(amount: Decimal) -> str:
-    return f"{amount:.8g}" if amount else "0"
+    """Eight significant digits, and never fewer than the whole ones."""
+    return f"{Context(prec=max(8, amount.adjusted() + 1)).plus(amount).normalize():f}" if amount else "0"

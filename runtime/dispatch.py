@@ -129,6 +129,7 @@ class Dispatcher:
         finished = self._finish(ctx)
         stale = self._stale(instance, ctx, finished)
         step = _Step(self, instance, now)
+        failure: Exception | None = None
         try:
             with self.portfolio.begin(instance.name, now) as transaction:
                 outcome, reason = step.carry_out(ctx, identity, transaction, offered, stale)
@@ -139,7 +140,9 @@ class Dispatcher:
             instance.restore(checkpoint, version)
             if not isinstance(error, Exception):
                 raise
-            return self._fail(instance, ctx, identity, now, error, finished, commits, offered)
+            failure = error
+        if failure is not None:
+            return self._fail(instance, ctx, identity, now, failure, finished, commits, offered)
         self._open(step.requested)
         receipt = Receipt(outcome, ctx.event, instance.name, phase, instance.phase, instance.version, reason)
         commit = step.commit(version, instance.checkpoint if step.changed else None, finished=finished)

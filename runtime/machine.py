@@ -90,7 +90,7 @@ class Machine:
             phase: tuple(group for group in spec.groups if group in definition.history_groups)
             for phase, spec in definition.phases.items()
         }
-        self._ways: dict[tuple[str, str, str], BoundTarget] = {}
+        self._ways: dict[tuple[str, Branch, str | None], BoundTarget] = {}
         self._decoder = msgspec.json.Decoder(Snapshot[definition.data])  # type: ignore[name-defined]
         self.table: Mapping[str, Mapping[str, BoundCell]] = {
             phase: {event: self._bind_cell(phase, cell) for event, cell in row.items()}
@@ -110,7 +110,7 @@ class Machine:
 
     def way(self, source: str, branch: Branch, to: str | None) -> BoundTarget:
         """The joined steps of `branch` from `source` into `to`; None stays without exit and entry."""
-        key = (source, branch.id, to or "")
+        key = (source, branch, to)
         if found := self._ways.get(key):
             return found
         leaving, entering = PhaseDefinition(), PhaseDefinition()

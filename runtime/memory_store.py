@@ -42,7 +42,7 @@ class MemoryStore:
         return StoredState(
             instances=tuple(tables.instances[name] for name in sorted(tables.instances)),
             open_intents=tuple(sorted(open_intents, key=lambda intent: (intent.created_at, intent.intent_id))),
-            identities=tuple((*key, at, receipt) for key, (at, receipt) in tables.identities.items()),
+            identities=tuple(sorted(((*key, *row) for key, row in tables.identities.items()), key=lambda row: row[2])),
             entries=tuple(tables.entries.values()),
             balances=dict(tables.balances),
             reservations=tuple(tables.reservations.values()),
@@ -58,7 +58,7 @@ class MemoryStore:
         try:
             for commit in commits:
                 _write(tables, commit, undo)
-        except StoreError:
+        except BaseException:
             del tables.rows[rows:]
             undo.roll_back()
             raise
@@ -148,7 +148,8 @@ def _write(tables: _Tables, commit: Commit, undo: _Undo) -> None:
             raise StoreIntegrityError(f"intent {intent.intent_id} is there already")
         undo.put(tables.intents, intent.intent_id, intent)
     for intent_id, attempt, outcome in commit.finished:
-        if intent_id in tables.finished or tables.intents[intent_id].attempt != attempt:
+        asked = tables.intents.get(intent_id)
+        if asked is None or intent_id in tables.finished or asked.attempt != attempt:
             raise StoreConflictError(f"intent {intent_id} is finished, or no longer at attempt {attempt}")
         undo.put(tables.finished, intent_id, outcome)
     if commit.portfolio:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,10 @@ _INSERT_AUDIT = "INSERT INTO audit VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
 _SELECT_INTENT = (
     "SELECT intent_id, instance, effect, number, request, created_at, attempt, claimed_at, deadline FROM outbox"
 )
+_DAMAGED = (
+    "The file is damaged or not a database. Keep a copy of it and of its -wal file, and restore a backup; the exchange "
+    "still knows every order and trade."
+)
 _encode = msgspec.json.encode
 
 
@@ -89,9 +93,15 @@ class SqliteStore:
             self._lock = self._acquire(path)
         try:
             with self._explained("open"):
-                self._db = self._connect(path, durable=durable, read_only=read_only)
-                self._check_file()
+                target = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
+                self._db = sqlite3.connect(target, uri=True, isolation_level=None, check_same_thread=False, timeout=10)
+                is_new = self._is_new()
+                if is_new and read_only:
+                    raise StoreError(f"{path}: the database is empty. Start a bot with `phasewright run --db {path}`.")
                 if not read_only:
+                    self._db.execute("PRAGMA journal_mode = WAL")
+                    self._db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+                if is_new:
                     self._create(namespace)
                 self.namespace = str(self._one("SELECT value FROM meta WHERE key = 'namespace'"))
         except BaseException:
@@ -107,8 +117,8 @@ class SqliteStore:
 
     @staticmethod
     def _acquire(path: Path) -> FileLock:
-        lock = FileLock(f"{path}.lock", thread_local=False)
         try:
+            lock = FileLock(f"{path.resolve()}.lock", thread_local=False)
             path.parent.mkdir(parents=True, exist_ok=True)
             lock.acquire(timeout=0)
         except Timeout:
@@ -122,19 +132,11 @@ class SqliteStore:
             ) from None
         return lock
 
-    @staticmethod
-    def _connect(path: Path, *, durable: bool, read_only: bool) -> sqlite3.Connection:
-        target = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
-        db = sqlite3.connect(target, uri=True, isolation_level=None, check_same_thread=False, timeout=10)
-        if not read_only:
-            db.execute("PRAGMA journal_mode = WAL")
-            db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
-        return db
-
-    def _check_file(self) -> None:
+    def _is_new(self) -> bool:
+        """Whether nothing is in the file. Raises StoreError, before anything is written, when it is not ours."""
         application, version = self._one("PRAGMA application_id"), self._one("PRAGMA user_version")
         if application == 0 and version == 0 and not self._one("SELECT count(*) FROM sqlite_schema"):
-            return
+            return True
         if application != APPLICATION_ID:
             raise StoreError(
                 f"{self.path}: this is a database of another program. Nothing was written to it. "
@@ -147,11 +149,13 @@ class SqliteStore:
             )
         found = self._one("PRAGMA quick_check(1)")
         if found != "ok":
-            raise sqlite3.DatabaseError(found)
+            raise sqlite3.DatabaseError(" ".join(str(found).split()))
+        wal = Path(f"{self.path}-wal")
+        if self.path.stat().st_size % self._one("PRAGMA page_size") and not (wal.exists() and wal.stat().st_size):
+            raise sqlite3.DatabaseError("the last page is incomplete")  # SQLite reads it, padded with zeros
+        return False
 
     def _create(self, namespace: str | None) -> None:
-        if self._one("PRAGMA user_version") == SCHEMA_VERSION:
-            return
         name = (namespace or uuid.uuid4().hex).replace("'", "''")
         self._db.executescript(
             f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA application_id = {APPLICATION_ID}; "
@@ -177,16 +181,18 @@ class SqliteStore:
                 advice = (
                     "The disk is full or failing. Nothing of the last change was written; free space and start again."
                 )
+            elif "closed database" in text:
+                advice = "This store was closed before; open it anew."
             elif "locked" in text:
                 advice = "Another program holds it. Close that program and start again."
             elif "readonly" in text or "unable to open" in text:
                 advice = "Check that the folder exists and may be written."
             else:
-                advice = (
-                    "The file is damaged or not a database. Keep a copy of it and of its -wal file, and restore a "
-                    "backup; the exchange still knows every order and trade."
-                )
+                advice = _DAMAGED
             raise StoreError(f"{self.path}: cannot {wish}: {text}. {advice}") from None
+        except (ValueError, TypeError, ArithmeticError) as error:
+            advice = _DAMAGED if wish in ("open", "read") else "No database can hold such a value; nothing was written."
+            raise StoreError(f"{self.path}: cannot {wish}: {error}. {advice}") from None
 
     def load(self) -> StoredState:
         with self._explained("read"):
@@ -265,44 +271,36 @@ class SqliteStore:
             yield
             self._db.execute("COMMIT")
         except BaseException:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
+            # A disk that is full may refuse this too; without its COMMIT the transaction is void all the same.
+            with suppress(sqlite3.Error):
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
             raise
 
     def _write_instances(self, commits: Sequence[Commit]) -> None:
-        """One write per instance: the first commit's expectation must hold, the last one's snapshot stays."""
-        first: dict[str, int] = {}
+        """One write per instance: each commit must follow the one before, the last one's snapshot stays."""
+        versions: dict[str, int] = {}
         latest: dict[str, Commit] = {}
         for commit in commits:
-            known = latest[commit.instance].version if commit.instance in latest else None
-            if known is not None and known != commit.expected_version:
+            name = commit.instance
+            if name not in versions:
+                versions[name] = self._one("SELECT version FROM instances WHERE instance = ?", name) or 0
+            if versions[name] != commit.expected_version:
                 raise StoreConflictError(
-                    f"{commit.instance}: a commit expects version {commit.expected_version} after version {known}"
+                    f"{self.path}: {name} is at version {versions[name]}, not {commit.expected_version}: somebody else "
+                    "has written to it. Nothing was committed. Make sure that only one bot runs on this database, then "
+                    "start again."
                 )
-            first.setdefault(commit.instance, commit.expected_version)
             if commit.snapshot is not None:
-                latest[commit.instance] = commit
-        for instance, commit in latest.items():
-            values = (commit.machine, commit.digest, commit.version, commit.phase, commit.at, commit.snapshot, instance)
-            expected = first[instance]
-            if expected == 0:
-                written = self._db.execute(
-                    "INSERT INTO instances (machine, digest, version, phase, updated_at, snapshot, instance) "
-                    "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                    values,
-                )
-            else:
-                written = self._db.execute(
-                    "UPDATE instances SET machine = ?, digest = ?, version = ?, phase = ?, updated_at = ?, "
-                    "snapshot = ? WHERE instance = ? AND version = ?",
-                    (*values, expected),
-                )
-            if written.rowcount != 1:
-                found = self._one("SELECT version FROM instances WHERE instance = ?", instance)
-                raise StoreConflictError(
-                    f"{self.path}: {instance} is at version {found}, not {expected}: somebody else has written to it. "
-                    "Nothing was committed. Make sure that only one bot runs on this database, then start again."
-                )
+                versions[name] = commit.version
+                latest[name] = commit
+        self._db.executemany(
+            "INSERT OR REPLACE INTO instances VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [
+                (name, commit.machine, commit.digest, commit.version, commit.phase, commit.at, commit.snapshot)
+                for name, commit in latest.items()
+            ],
+        )
 
     def _write_entries(self, entries: Sequence[JournalEntry]) -> None:
         for entry in entries:
@@ -369,7 +367,7 @@ class SqliteStore:
                 "ORDER BY seq DESC LIMIT ?2",
                 (instance, -1 if limit is None else limit),
             ).fetchall()
-        return [_audit_row(row) for row in reversed(rows)]
+            return [_audit_row(row) for row in reversed(rows)]
 
     def branch_counts(self) -> dict[str, int]:
         with self._explained("read"):

@@ -230,9 +230,15 @@ class Worker:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing can happen before virtual time moves on. Raises TypeError when the clock is not virtual."""
+        """Whether nothing can happen before virtual time moves on.
+
+        Raises:
+            TypeError: the clock is not virtual.
+            StoreError: something could not be written; the worker must be stopped.
+        """
         if not isinstance(self.clock, VirtualClock):
             raise TypeError("only virtual time stands still; with a real clock use `run`")
+        self._require_working()
         return not self._inbox and not self._turn.locked() and self._outbox.running <= self.clock.sleeping
 
     async def settle(self) -> None:

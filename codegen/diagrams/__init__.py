@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from codegen.diagrams.edges import map_edges
+from codegen.diagrams.condensed import map_view
 from codegen.diagrams.focus import focuses
 from codegen.diagrams.focus_dot import focus_diagram
 from codegen.diagrams.mermaid import mermaid
 from codegen.diagrams.overview import overview
 from codegen.diagrams.page import page
-from codegen.diagrams.renderer import RendererError, draw, tidy_svg
+from codegen.diagrams.renderer import RendererError, draw, draw_svgs, tidy_svg
 from codegen.diagrams.straighten import straighten
 from codegen.diagrams.style import clean
 from codegen.model import Machine
@@ -23,7 +23,7 @@ PNG_DPI = 144
 def render(machine: Machine) -> dict[str, str]:
     """The text of each file, by its path below the machine's folder. Raises RendererError."""
     note = f"Generated from {clean(machine.spec.source.name)}; do not edit. Run `make generate`."
-    edges = {edge.id: (f"{edge.tail}->{edge.head}", edge.branches) for edge in map_edges(machine)}
+    edges = {edge.id: (f"{edge.tail}->{edge.head}", edge.branches) for edge in map_view(machine).edges}
     source = overview(machine).source
     files = {
         "machine.dot": f"// {note}\n{source}",
@@ -31,14 +31,15 @@ def render(machine: Machine) -> dict[str, str]:
         "README.md": page(machine),
         "machine.svg": tidy_svg(draw(_placed(source), "svg", placed=True), note, edges),
     }
-    for phase, view in focuses(machine).items():
-        source = focus_diagram(machine, view).source
+    views = focuses(machine)
+    sources = [focus_diagram(machine, view).source for view in views.values()]
+    for (phase, view), source, drawn in zip(views.items(), sources, draw_svgs(sources), strict=True):
         leaving = {
             f"out-{number}": (f"{phase}->{row.target or row.history}", row.branches)
             for number, row in enumerate(view.leaving, 1)
         }
         files[f"phases/{phase}.dot"] = f"// {note}\n{source}"
-        files[f"phases/{phase}.svg"] = tidy_svg(draw(source, "svg"), note, leaving)
+        files[f"phases/{phase}.svg"] = tidy_svg(drawn, note, leaving)
     return files
 
 

@@ -1,4 +1,4 @@
-"""The map: every phase of a machine on one page, for orientation."""
+"""The map: every phase of a machine, or of a large one every group, on one page, for orientation."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from itertools import pairwise
 from graphviz import Digraph
 
 from codegen.diagrams import style
-from codegen.diagrams.edges import ANY_PHASE, HISTORY, MapEdge, error_phases, inside, map_edges
+from codegen.diagrams.condensed import OUTSIDE, MapView, map_view
+from codegen.diagrams.edges import ANY_PHASE, HISTORY, MapEdge, error_phases, inside
 from codegen.diagrams.rows import column, rows
 from codegen.diagrams.style import EdgeKind, escaped, font, plain
 from codegen.model import Machine
@@ -18,8 +19,10 @@ START = "start of the machine"
 
 def overview(machine: Machine) -> Digraph:
     """The map as DOT."""
-    edges = map_edges(machine)
-    places = rows(machine, edges)
+    view = map_view(machine)
+    edges = view.edges
+    # Rows and columns are for maps that show every phase.
+    places = {} if view.closed else rows(machine, edges)
     errors = error_phases(machine)
     graph = Digraph(
         machine.spec.machine,
@@ -34,7 +37,7 @@ def overview(machine: Machine) -> Digraph:
             "fontname": style.FONT,
             "fontsize": "9",
             "tooltip": plain(machine.spec.summary),
-            "label": _legend(machine, edges),
+            "label": _legend(machine, view),
             "labelloc": "b",
             "labeljust": "l",
         },
@@ -55,22 +58,51 @@ def overview(machine: Machine) -> Digraph:
     inner = {name for group in machine.spec.groups.values() for name in group.groups}
     for name in machine.spec.groups:
         if name not in inner:
-            graph.subgraph(_cluster(machine, name, edges, errors))
+            _group(graph, machine, name, view, errors)
     for phase, groups in machine.phase_groups.items():
-        if not groups:
+        if not groups and view.box[phase] == phase:
             _phase(graph, machine, phase, errors)
+    if OUTSIDE in view.closed:
+        _closed(graph, machine, OUTSIDE, view)
     if any(edge.tail == ANY_PHASE for edge in edges):
         _pill(graph, ANY_PHASE, "any phase")
     _ranks(graph, machine, places)
-    graph.edge(START, machine.spec.initial, weight="100", color=style.INK)
+    graph.edge(START, view.box[machine.spec.initial], weight="100", color=style.INK)
     for edge in edges:
-        _edge(graph, machine, edge, places)
-    _keep_labelsinside(graph, machine, edges, places)
+        _edge(graph, machine, edge, places, view)
+    if not view.closed:
+        _keep_labelsinside(graph, machine, edges, places)
     return graph
 
 
-def _cluster(machine: Machine, name: str, edges: Sequence[MapEdge], errors: frozenset[str], depth: int = 0) -> Digraph:
+def _group(graph: Digraph, machine: Machine, name: str, view: MapView, errors: frozenset[str], depth: int = 0) -> None:
+    if name in view.closed:
+        _closed(graph, machine, name, view)
+    else:
+        graph.subgraph(_cluster(machine, name, view, errors, depth))
+
+
+def _closed(graph: Digraph, machine: Machine, name: str, view: MapView) -> None:
+    """A group as one box."""
+    group = machine.spec.groups.get(name)
+    lines = [
+        f"<b>{escaped(name if group else 'other phases')}</b>",
+        font(f"{view.closed[name]} phases", 8, style.FAINT),
+    ]
+    graph.node(
+        name,
+        id=f"group-{name}",
+        label=f"<{'<br/>'.join(lines)}>",
+        tooltip=plain(group.summary if group else "The phases outside all groups"),
+        shape="folder",
+        style="filled",
+        fillcolor=style.GROUP_FILLS[1],
+    )
+
+
+def _cluster(machine: Machine, name: str, view: MapView, errors: frozenset[str], depth: int = 0) -> Digraph:
     group = machine.spec.groups[name]
+    edges = view.edges
     cluster = Digraph(
         f"cluster_{name}",
         graph_attr={
@@ -102,7 +134,7 @@ def _cluster(machine: Machine, name: str, edges: Sequence[MapEdge], errors: froz
     for phase in group.phases:
         _phase(cluster, machine, phase, errors)
     for child in group.groups:
-        cluster.subgraph(_cluster(machine, child, edges, errors, depth + 1))
+        _group(cluster, machine, child, view, errors, depth + 1)
     return cluster
 
 
@@ -147,22 +179,23 @@ def _ranks(graph: Digraph, machine: Machine, places: dict[str, int]) -> None:
                     line.node(phase)
 
 
-def _edge(graph: Digraph, machine: Machine, edge: MapEdge, places: dict[str, int]) -> None:
+def _edge(graph: Digraph, machine: Machine, edge: MapEdge, places: dict[str, int], view: MapView) -> None:
     attributes = {"id": edge.id, "tooltip": _tooltip(edge), "label": _label(edge), **style.edge_style(edge.kind)}
     tail, head = edge.tail, edge.head
-    if tail in machine.group_phases:
+    if tail in machine.group_phases and tail not in view.closed:
         if inside(machine, head, tail):
             tail = f"{tail}{HISTORY}{ANY_PHASE}"
         else:
             attributes["ltail"] = f"cluster_{tail}"
-            tail = _nearest(machine, tail, head, places)
-    if head in machine.group_phases:
+            tail = view.box[_nearest(machine, tail, head, places)]
+    if head in machine.group_phases and head not in view.closed:
         attributes["lhead"] = f"cluster_{head}"
-        head = _nearest(machine, head, edge.tail, places)
-    path = column(machine)
-    onward = edge.kind is EdgeKind.HAPPY and path.index(head) > path.index(tail)
+        head = view.box[_nearest(machine, head, edge.tail, places)]
+    path = () if view.closed else column(machine)
     loose = tail not in places or head not in places
-    if onward:
+    if edge.kind is EdgeKind.HAPPY and view.closed:
+        attributes["weight"] = "10"
+    elif edge.kind is EdgeKind.HAPPY and path.index(head) > path.index(tail):
         attributes |= {"weight": "1000", "tailport": "s", "headport": "n"}
     elif edge.kind is EdgeKind.HAPPY:
         # A label in the middle of the way back would lie across the borders of groups.
@@ -236,7 +269,8 @@ LEGEND = {
 }
 
 
-def _legend(machine: Machine, edges: Sequence[MapEdge]) -> str:
+def _legend(machine: Machine, view: MapView) -> str:
+    edges = view.edges
     kinds = {edge.kind for edge in edges}
     cells = []
     for kind, text in LEGEND.items():
@@ -253,6 +287,9 @@ def _legend(machine: Machine, edges: Sequence[MapEdge]) -> str:
             ]
     if any({edge.tail, edge.head} & set(machine.spec.groups) for edge in edges):
         text = "An edge at the border of a group stands for several of its phases."
+        cells.append(f"<td>{font(text, 8, style.FAINT)}</td>")
+    if view.closed:
+        text = "A folder is a group whose phases would be too many for one map."
         cells.append(f"<td>{font(text, 8, style.FAINT)}</td>")
     return f'<<table border="0" cellborder="0" cellspacing="2" cellpadding="1"><tr>{"".join(cells)}</tr></table>>'
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import graphviz
@@ -15,6 +17,8 @@ from graphviz.backend import dot_command
 from codegen.diagrams import style
 
 RENDERER = "graphviz-pure"
+# How many graphs are handed to one process: enough to make up for its start, few enough to share the work out.
+_BATCH = 10
 
 
 class RendererError(Exception):
@@ -47,6 +51,26 @@ def draw(source: str, output: str, *, placed: bool = False, dpi: int | None = No
         detail = said.decode(errors="replace").strip() if said else str(error)
         raise RendererError(f"`{RENDERER}` could not draw {source.split('{', 1)[0].strip()}: {detail}") from error
     return drawn
+
+
+def draw_svgs(sources: Sequence[str]) -> list[bytes]:
+    """Many graphs as SVG, in their order: several to a process of the renderer, and a process to each processor.
+    Raises RendererError."""
+    batches = [sources[start : start + _BATCH] for start in range(0, len(sources), _BATCH)]
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        return [drawn for batch in pool.map(_draw_batch, batches) for drawn in batch]
+
+
+def _draw_batch(sources: Sequence[str]) -> list[bytes]:
+    start = b"<?xml "
+    try:
+        together = draw("\n".join(sources), "svg").split(start)[1:]
+    except RendererError:
+        together = []
+    if len(together) != len(sources):
+        # One by one, the message names the graph that could not be drawn.
+        return [draw(source, "svg") for source in sources]
+    return [start + drawn for drawn in together]
 
 
 def tidy_svg(drawn: bytes, note: str, edges: Mapping[str, tuple[str, Sequence[str]]]) -> str:

@@ -10,6 +10,7 @@ import html
 import textwrap
 from collections.abc import Iterable
 from enum import StrEnum
+from functools import lru_cache
 
 # The renderer knows the widths of this family, and it ships a font of the same widths for PNG.
 FONT = "Helvetica"
@@ -73,11 +74,12 @@ def font(text: str, size: int, colour: str = INK) -> str:
     return f'<font point-size="{size}" color="{colour}">{text}</font>'
 
 
-def wrapped(text: str, width: int) -> list[str]:
+@lru_cache(maxsize=10_000)
+def wrapped(text: str, width: int) -> tuple[str, ...]:
     """`text` in escaped lines of at most `width` characters (a longer word stays whole)."""
-    return [html.escape(line) for line in textwrap.wrap(clean(text), width, break_long_words=False)]
+    return tuple(html.escape(line) for line in textwrap.wrap(clean(text), width, break_long_words=False))
 
 
-def listed(names: Iterable[str], width: int) -> list[str]:
+def listed(names: Iterable[str], width: int) -> tuple[str, ...]:
     """Names, separated by commas, in escaped lines of at most `width` characters."""
     return wrapped(", ".join(names), width)

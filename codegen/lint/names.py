@@ -18,7 +18,6 @@ _CLASSES = frozenset(
     {
         *("Phase", "FSMEvent", "Effect", "StateData", "Config", "Payload", "Guards", "Actions", "EffectHandlers"),
         *("KNOBS", "TABLE", "DEFINITION", "Decimal", "ClassVar", "Knob", "None", "True", "False"),
-        *("Context", "Claim", "Retry", "Protocol", "StrEnum"),
     }
 )
 _AMBIGUOUS = frozenset({"l", "I", "O"})

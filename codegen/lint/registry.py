@@ -28,7 +28,6 @@ RULES: tuple[Rule, ...] = tuple(
         key=lambda rule: rule.code,
     )
 )
-BY_CODE: dict[str, Rule] = {rule.code: rule for rule in RULES}
 
 
 def rules_page() -> str:

@@ -70,10 +70,12 @@ class PaperGateway:
 
     async def resume(self, order: OrderRequest, claim: Claim) -> ResumeOutcome:
         """As the protocol has it. A request enters the exchange's log when it is sent: one that is not there never
-        was sent; for one that is, the same bytes get the same answer at the same instant."""
-        if self._exchange.request(order.client_order_id, RequestKind.SUBMIT, claim.claimed_at) is None:
-            return Absent()
-        return await self.submit(order, claim)
+        was sent; for one that is, the same bytes get the same answer at the same instant. In the very instant of the
+        claim it does not matter which: sent now, it is the same message, and no attempt is counted twice."""
+        sent = self._exchange.request(order.client_order_id, RequestKind.SUBMIT, claim.claimed_at) is not None
+        if sent or claim.claimed_at == self._clock.now():
+            return await self.submit(order, claim)
+        return Absent()
 
     async def recover(self, order: OrderRequest, claim: Claim) -> RecoverOutcome:
         """As the protocol has it. A request enters the exchange's log when it is sent: one that is not there never

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from engine.market_data.columns import find_columns
+from engine.market_data.columns import Columns, find_columns
 from engine.market_data.findings import DataError, Finding
 from engine.market_data.instants import instant_from
 from engine.market_data.symbols import symbol_from
@@ -116,7 +116,7 @@ def _load_file(path: Path, name: str | None) -> list[Series]:
     columns = find_columns(table)
     stamps = list(map(instant_from, columns.time))
     values = _decimals((columns.open, columns.high, columns.low, columns.close, columns.volume))
-    findings = _bad_stamps(table, columns.time, stamps) + _bad_values(table, values)
+    findings = _bad_stamps(table, columns.time, stamps) + _bad_values(table, columns, values)
     groups = _rows_by_symbol(table, columns.symbol, name, findings)
     if findings:
         raise DataError(findings)
@@ -151,7 +151,7 @@ def _bad_stamps(table: Table, texts: Sequence[str], stamps: Sequence[int | None]
     ]
 
 
-def _bad_values(table: Table, values: Sequence[_Prices]) -> list[Finding]:
+def _bad_values(table: Table, columns: Columns, values: Sequence[_Prices]) -> list[Finding]:
     with localcontext() as context:
         # Comparisons with NaN are then false instead of raising.
         context.traps[InvalidOperation] = False
@@ -169,7 +169,7 @@ def _bad_values(table: Table, values: Sequence[_Prices]) -> list[Finding]:
         findings.append(
             Finding(
                 table.at(not_numbers),
-                f"a price or volume is empty or not a number ({_row(values[not_numbers[0]])}).",
+                f"a price or volume is empty or not a number ({_row(_cells(columns, not_numbers[0]))}).",
                 "a bar without a price would be traded at a price that never was.",
                 _TAKE_AGAIN,
             )
@@ -302,7 +302,12 @@ def _twice(path: Path, symbol: str, before: Path) -> Finding:
     )
 
 
-def _row(values: _Prices) -> str:
+def _cells(columns: Columns, row: int) -> list[str]:
+    """The prices and the volume of a row as they are written."""
+    return [repr(cells[row]) for cells in (columns.open, columns.high, columns.low, columns.close, columns.volume)]
+
+
+def _row(values: Sequence[Decimal | str]) -> str:
     names = ("open", "high", "low", "close", "volume")
     return ", ".join(f"{name} {value}" for name, value in zip(names, values, strict=True))
 

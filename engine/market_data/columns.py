@@ -50,6 +50,12 @@ def find_columns(table: Table) -> Columns:
     names = [name.strip().lower() for name in table.header]
     place = f"{table.path}, the header" + (" (line 1)" if table.unit == "line" else "")
     found = ", ".join(map(repr, table.header[:12])) + (", ..." if len(table.header) > 12 else "")
+    if table.unit == "line" and sum(map(_is_number, names)) >= len(PRICES):
+        raise _error(
+            place,
+            f"it holds numbers instead of names: {found}.",
+            "put a first line above it that names the columns, such as open_time,open,high,low,close,volume.",
+        )
     if len(set(names)) < len(names):
         twice = sorted({name for name in names if names.count(name) > 1})
         raise _error(place, f"column {twice[0]!r} is there more than once.", "rename or remove one of them.")
@@ -80,6 +86,14 @@ def find_columns(table: Table) -> Columns:
         symbol=None if symbol is None else table.columns[symbol],
         **{name: table.columns[i] for name, i in places.items() if i is not None},
     )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _first(index: Mapping[str, int], names: Sequence[str]) -> int | None:

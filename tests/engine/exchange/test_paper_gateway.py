@@ -115,11 +115,19 @@ def test_resume_answers_as_submit_would_have(tmp_path: Path, profile: FaultProfi
         claim = world.claim()
         expected = timed(world, world.gateway.submit(ORDER, claim))
     with World(tmp_path / "killed", profile=profile) as world:
-        assert isinstance(world.one(world.gateway.resume(ORDER, claim)), Absent)
         world.exchange.send_order(ORDER, claim, START)
     with World(tmp_path / "killed", profile=profile) as world:
         assert timed(world, world.gateway.resume(ORDER, claim)) == expected
         assert len(world.exchange.requests()) == 1
+    with World(tmp_path / "killed before it was sent", profile=profile) as world:
+        assert timed(world, world.gateway.resume(ORDER, claim)) == expected
+        assert len(world.exchange.requests()) == 1
+
+
+def test_resume_after_the_instant_of_a_claim_that_was_never_sent_is_absent(tmp_path: Path) -> None:
+    with World(tmp_path / "x", now=START + 1) as world:
+        assert world.one(world.gateway.resume(ORDER, Claim(1, START, START + WINDOW))) == Absent()
+        assert world.exchange.requests() == []
 
 
 def test_a_claim_that_was_never_sent_is_absent_at_once(tmp_path: Path) -> None:

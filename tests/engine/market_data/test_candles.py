@@ -283,3 +283,16 @@ def test_a_missing_path_and_an_empty_folder_are_refused(tmp_path):
 def test_a_folder_named_like_a_file_inside_a_folder_is_refused(tmp_path):
     (tmp_path / "BTC_USD.csv").mkdir()
     assert "cannot be read: Is a directory" in error_of(tmp_path)
+
+
+def test_a_file_without_a_header_is_told_what_it_lacks(tmp_path):
+    rows = [f"{START + number * MINUTE},1,3,0.5,2,9,{START + (number + 1) * MINUTE},0,0" for number in range(3)]
+    path = tmp_path / "BTCUSDT.csv"
+    path.write_text("\n".join(rows) + "\n")
+    assert f"the header (line 1): it holds numbers instead of names: '{START}', '1'" in error_of(path)
+
+
+@pytest.mark.parametrize("text", ["100,25", "1 000", "", "n/a"])
+def test_a_price_that_is_no_number_is_shown_as_it_is_written(tmp_path, text):
+    path = write(tmp_path / "BTC_USD.csv", *GOOD, f'2017-10-01 02:00:00,"{text}",12,9.5,11.5,3')
+    assert f"(open {text!r}, high '12'" in error_of(path)
