@@ -125,7 +125,8 @@ class World:
         self.carriers = {
             name for name, event in spec.events.items() if spec.venue and spec.venue.fills in event.payload
         }
-        known = told | self.machine.machine.timer_events | self.machine.machine.outcome_events | {spec.error_event}
+        outcomes = {event for effect in spec.effects.values() for event in effect.outcomes.values()}
+        known = told | self.machine.machine.timer_events | outcomes | {spec.error_event}
         self._outside = [name for name, event in spec.events.items() if not event.internal and name not in known]
         self._past = [self._told_of(number) for number in range(len(self.sides))]
         nothing = tuple((PAST, 0, False) for _ in self.sides)

@@ -18,7 +18,8 @@ ROOT = Path(__file__).parents[2]
 def properties(node: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
     if isinstance(node, dict):
         for name, inner in node.get("properties", {}).items():
-            yield f"{path}.{name}", inner
+            if isinstance(inner, dict):  # `properties` is also a key of the spec itself.
+                yield f"{path}.{name}", inner
         for key, inner in node.items():
             yield from properties(inner, f"{path}.{key}")
     elif isinstance(node, list):
