@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 LOCKS := requirements.lock requirements-data.lock pyproject.toml
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
 
-.PHONY: help install run test lint format generate check diagrams report lock clean
+.PHONY: help install run test lint format generate check verify diagrams report lock clean
 
 help:  ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ generate: $(INSTALLED)  ## Write generated/ from spec/.
 
 check: $(INSTALLED)  ## Compare generated/ with what spec/ gives, both ways.
 	@$(BIN)/phasewright check
+
+verify: $(INSTALLED)  ## Play the specs against a hostile exchange and a crashing process.
+	@$(BIN)/phasewright verify
 
 diagrams: $(INSTALLED)  ## Write the diagrams as PNG into var/diagrams/.
 	@$(BIN)/phasewright generate --png var/diagrams

@@ -122,6 +122,40 @@ def check(spec: SpecDir = Path("spec"), out: OutDir = Path("generated"), json: J
 
 
 @app.command()
+def verify(
+    machine: Annotated[
+        list[str] | None, typer.Argument(help="Machines. Default: every one.", show_default=False)
+    ] = None,
+    spec: SpecDir = Path("spec"),
+    under_way: Annotated[
+        int | None, typer.Option("--requests", min=1, help="How many requests are followed at once. Default: 3.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Play the specs against a hostile exchange and a crashing process.
+
+    Says what holds and in how many states, or tells the shortest way to each loss; status 1 for any.
+    """
+    from codegen import commands
+    from codegen.verify.text import render_verified
+
+    def progress(name: str, known: int, seen: int) -> None:
+        if sys.stderr.isatty():
+            typer.echo(f"\r{name}: {seen:,} of {known:,} states ", nl=False, err=True)
+
+    results = []
+    with _spec_explained():
+        for result in commands.verify(spec, machine or (), under_way, progress):
+            results.append(result)
+            if not json:
+                typer.echo(("\r" if sys.stderr.isatty() else "") + render_verified(result))
+    if json:
+        _print_json([result.to_dict() for result in results])
+    if not all(result.holds for result in results):
+        raise typer.Exit(FOUND)
+
+
+@app.command()
 def lint(
     paths: Annotated[
         list[Path] | None, typer.Argument(help="Specs, or folders of them. Default: spec/", show_default=False)

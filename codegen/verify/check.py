@@ -61,7 +61,7 @@ class _Check:
         )
         broken = [
             self._broken(claim.name, claim.loss, claim.path, self._way(explored, self._first[claim.name]), "")
-            for claim in self._claims
+            for claim in sorted(self._claims, key=lambda claim: self._first.get(claim.name, 0))
             if claim.name in self._first
         ]
         if explored.complete:

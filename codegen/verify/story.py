@@ -41,7 +41,7 @@ class Storyteller:
             orders = self._orders(after) if after.orders != before.orders else ""
             told.append(
                 TraceStep(
-                    _ACTORS[step.kind],
+                    "outside" if step.kind == "answer" and step.side < 0 else _ACTORS[step.kind],
                     self._words(step, before, after),
                     step.event,
                     self._phase(before),
