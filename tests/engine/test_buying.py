@@ -59,7 +59,16 @@ def test_a_filled_order_becomes_a_position(world: TradingWorld) -> None:
     assert (world.phase, world.position) == (Phase.POSITION, 10)
     assert world.free_cash == CASH - Decimal("995.995"), "what the order did not cost is free again"
     assert world.worker.portfolio.slots_free == 0
-    assert (world.entry.status, world.data.opened_at) == (FILLED, world.clock.now())
+    assert world.entry.status == FILLED
+
+
+def test_a_position_is_open_from_its_first_fill_however_late_it_is_reported(world: TradingWorld) -> None:
+    buying(world)
+    world.wait(5 * SECOND)
+    world.report(world.entry, OPEN, FIRST)
+    world.wait(5 * SECOND)
+    world.report(world.entry, FILLED, FIRST, SECOND_PART)
+    assert world.data.opened_at == FIRST.at == world.clock.now() - 10 * SECOND
 
 
 def test_the_order_is_the_one_that_was_planned(world: TradingWorld) -> None:
@@ -216,7 +225,7 @@ def test_a_fill_settles_what_was_unknown() -> None:
         world.gateway.answers["recover"] = [After(5 * SECOND, Accepted("?", "x", 0))]
         world.bar()
         world.report(world.entry, OPEN, FIRST)
-        assert (world.phase, world.position) == (Phase.WAIT_FILL, 4)
+        assert (world.phase, world.position, world.entry.status) == (Phase.WAIT_FILL, 4, OPEN)
         world.wait(5 * SECOND)
         assert world.phase is Phase.WAIT_FILL, "the answer to the look-up is no contradiction"
         world.report(world.entry, FILLED, FIRST, SECOND_PART)
@@ -397,3 +406,12 @@ def test_a_fee_in_base_currency_reduces_what_is_held() -> None:
         world.bar()
         world.report(world.entry, FILLED, trade("1", 10, fee="0.0105", currency="BTC"))
         assert (world.phase, world.position) == (Phase.POSITION, Decimal("9.9895"))
+
+
+def test_what_the_fee_in_base_makes_unsellable_is_dust() -> None:
+    with TradingWorld(msgspec.structs.replace(BTC, fee_in_base=True)) as world:
+        world.bar()
+        speck = trade("1", "0.1", fee="0.0001", currency="BTC")  # worth 10 USD, the minimum, before the fee
+        world.gateway.answers["cancel"] = [Canceled(state(world.entry, CANCELED, speck))]
+        world.wait(world.config.buy_fill_timeout)
+        assert (world.phase, world.position, world.dust) == (Phase.COOLDOWN, 0, Decimal("0.0999"))
