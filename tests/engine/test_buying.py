@@ -246,6 +246,8 @@ def test_an_order_shown_as_absent_after_partial_fills_leaves_a_position(
     assert Phase.BUY_UNKNOWN in world.path()
     assert world.position + world.dust == Decimal(bought)
     assert world.dust == dust
+    late = world.report(world.entry, OPEN)
+    assert (late.outcome, world.phase) == (Outcome.IGNORED, phase), "its fills prove that the exchange had it"
 
 
 def test_an_unsent_order_is_sent_again_under_the_same_id_with_a_fresh_claim() -> None:
