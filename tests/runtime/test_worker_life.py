@@ -148,8 +148,12 @@ async def test_two_creations_of_one_name_make_one_instance() -> None:
 
 @asynchronous
 async def test_a_stopped_worker_has_finished_its_commit_and_answers_everybody() -> None:
-    store, hands = SlowStore(), Hands({"ask": Done()})
-    world = World(machine(), hands, store=store)
+    async def ask(request: object, claim: Claim) -> Done:
+        await asyncio.Event().wait()
+        return Done()
+
+    store = SlowStore()
+    world = World(machine(), Hands({"ask": ask}), store=store)
     await world.start("x")
     store.gate.clear()
     store.entered.clear()
