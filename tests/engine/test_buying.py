@@ -417,3 +417,31 @@ def test_what_the_fee_in_base_makes_unsellable_is_dust() -> None:
         world.gateway.answers["cancel"] = [Canceled(state(world.entry, CANCELED, speck))]
         world.wait(world.config.buy_fill_timeout)
         assert (world.phase, world.position, world.dust) == (Phase.COOLDOWN, 0, Decimal("0.0999"))
+
+
+@pytest.mark.parametrize(
+    ("answer", "phase", "attempts"),
+    [
+        (Accepted("?", "x", 0), Phase.WAIT_FILL, [1]),
+        (Rejected("minimum"), Phase.COOLDOWN, [1]),
+        (Unknown("no reply"), Phase.BUY_UNKNOWN, [1]),
+        (Unsent("no route"), Phase.WAIT_FILL, [1, 2]),
+        (Absent(), Phase.WAIT_FILL, [1, 2]),
+    ],
+    ids=["accepted", "rejected", "unknown", "unsent", "never sent"],
+)
+def test_after_a_crash_the_answer_is_asked_for_before_anything_is_sent(
+    world: TradingWorld, answer: object, phase: Phase, attempts: list[int]
+) -> None:
+    world.gateway.answers["submit"] = [After(10**9, Unknown("the sender is dead"))]
+    world.bar()
+    assert world.phase is Phase.PLACE_BUY
+    world.gateway.answers["resume"] = [answer]
+    world.gateway.answers["recover"] = [Unknown("no answer")]
+    with TradingWorld(store=world.store, gateway=world.gateway, now=world.clock.now() + 5 * SECOND) as again:
+        again.wait(2 * SECOND)
+        assert again.phase is phase
+        sent = again.gateway.sent("submit")
+        assert [claim.attempt for _, claim in sent if claim] == attempts
+        assert len({order_id for order_id, _ in sent}) == 1
+        assert len(again.gateway.sent("resume")) == 1
