@@ -176,7 +176,7 @@ def lint(
         _print_json([finding.to_dict() for finding in found])
     else:
         _print_findings(found)
-        typer.echo(f"{len(found)} findings" if found else "no findings", err=bool(found))
+        typer.echo(f"{len(found) or 'no'} finding{'' if len(found) == 1 else 's'}", err=bool(found))
     if has_errors(found):
         raise typer.Exit(FOUND)
 

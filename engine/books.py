@@ -18,7 +18,7 @@ from engine.market_data.candles import Series
 from engine.report.figures import RoundTrip, RunFigures
 from generated.trading import DEFINITION, Phase, StateData
 from runtime.errors import StoreError
-from runtime.ledger import CASH, DUST, ZERO, JournalEntry, dust_account, position_account, round_trips
+from runtime.ledger import CASH, DEPOSIT, DUST, ZERO, JournalEntry, dust_account, position_account, round_trips
 from runtime.machine import Snapshot
 from runtime.store import Store, StoredInstance, StoredState
 
@@ -166,7 +166,7 @@ def run_figures(store: Store, series: Mapping[str, Series], quote: str, notes: S
 def equity_curve(
     entries: Sequence[JournalEntry], series: Mapping[str, Series], quote: str
 ) -> list[tuple[int, Decimal]]:
-    """Cash plus what is held, valued at the latest close, at the end of every day (UTC)."""
+    """Cash plus what is held, valued at the latest close: at the deposit, then at the end of every day (UTC)."""
     closes = sorted(
         (candle.closed_at, symbol, candle.close) for symbol, one in series.items() for candle in one.candles
     )
@@ -174,7 +174,14 @@ def equity_curve(
     price: dict[str, Decimal] = {}
     held: defaultdict[str, Decimal] = defaultdict(Decimal)
     cash = Decimal(0)
-    curve: list[tuple[int, Decimal]] = []
+    paid_in = [
+        posting.amount
+        for entry in booked
+        if entry.kind == DEPOSIT
+        for posting in entry.postings
+        if posting.account == CASH and posting.currency == quote
+    ]
+    curve = [(booked[0].at, sum(paid_in, Decimal(0)))] if paid_in else []
     place = 0
     for number, (instant, symbol, close) in enumerate(closes):
         price[symbol] = close

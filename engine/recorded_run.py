@@ -311,7 +311,10 @@ def _open_store(database: Path | None, namespace: str) -> Store:
 def _only_quote(markets: Mapping[str, Market]) -> str:
     quotes = sorted({market.quote for market in markets.values()})
     if len(quotes) != 1:
-        raise ConfigError(f"the symbols are priced in {', '.join(quotes)}; one account trades in one quote currency.")
+        raise ConfigError(
+            f"the symbols are priced in {', '.join(quotes)}; one account trades in one quote currency. "
+            "Give only files of one quote currency with --data."
+        )
     return quotes[0]
 
 

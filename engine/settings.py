@@ -59,16 +59,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             raise ConfigError(str(error)) from None
 
 
-def _knob(name: str, kind: str, env: str, summary: str, minimum: object = None) -> Knob:
-    return Knob(name, kind, getattr(Settings(), name), summary, env, minimum)
+def _knob(name: str, kind: str, env: str, summary: str, minimum: object = None, maximum: object = None) -> Knob:
+    return Knob(name, kind, getattr(Settings(), name), summary, env, minimum, maximum)
 
 
 KNOBS = (
     _knob("max_slots", "int", "MAX_SLOTS", "How many symbols may be in a trade at once.", 1),
-    _knob("start_cash", "decimal", "START_CASH", "What the paper account holds at the start.", Decimal(1)),
+    _knob(
+        "start_cash", "decimal", "START_CASH", "What the paper account holds at the start.", Decimal(1), Decimal(10**15)
+    ),
     _knob("seed", "int", "PAPER_SEED", "Seeds the paper exchange's latencies, faults and partial fills.", 0),
     _knob("faults", "str", "PAPER_FAULTS", "How the paper exchange behaves: calm, realistic or hostile."),
-    _knob("fee_pct", "decimal", "PAPER_FEE_PCT", "The paper exchange's fee in per cent.", Decimal(0)),
+    _knob("fee_pct", "decimal", "PAPER_FEE_PCT", "The paper exchange's fee in per cent.", Decimal(0), Decimal(100)),
     _knob("fee_in_base", "bool", "PAPER_FEE_IN_BASE", "Whether a buy pays its fee in what it buys."),
     _knob("snapshots", "bool", "FSM_SNAPSHOT_ENABLED", "Whether anything is stored; without it a restart starts anew."),
     _knob("snapshot_dir", "str", "FSM_SNAPSHOT_DIR", "Where the database is by default."),

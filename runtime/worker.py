@@ -313,7 +313,7 @@ class Worker:
         try:
             for ctx, _ in group:
                 instance = self.instances[ctx.instance]
-                before.keep(instance, now)
+                before.keep(instance)
                 receipt, made = self._dispatcher.process(instance, ctx, now)
                 receipts.append(receipt)
                 commits += made
@@ -343,7 +343,7 @@ class Worker:
             return
         ctx, future = group[0]
         instance, now, before = self.instances[ctx.instance], self.clock.now(), _Before(self)
-        before.keep(instance, now)
+        before.keep(instance)
         receipt, commits = self._dispatcher.refuse(instance, ctx, now, error)
         try:
             await self._write(commits, before, group)
@@ -441,22 +441,16 @@ class _Before:
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
         self._instances: dict[str, tuple[bytes, int]] = {}
-        self._receipts: list[tuple[str, str, Receipt, int]] = []
 
-    def keep(self, instance: Instance, now: int) -> None:
-        if instance.name in self._instances:
-            return
-        self._instances[instance.name] = (instance.checkpoint, instance.version)
-        # Of all the receipts that there are, only those of waiting events can be replaced.
-        for waiting in instance.snapshot.deferred:
-            if receipt := self._worker._seen.get(instance.name, waiting.identity, now):
-                self._receipts.append((instance.name, waiting.identity, receipt, now))
+    def keep(self, instance: Instance) -> None:
+        self._instances.setdefault(instance.name, (instance.checkpoint, instance.version))
 
     def restore(self, commits: Sequence[Commit]) -> None:
         worker = self._worker
         for commit in reversed(commits):
             if commit.portfolio:
                 worker.portfolio.undo(commit.portfolio)
+            # Only a waiting event had an older receipt; it waits again, and is known by that.
             for identity, _ in commit.identities:
                 worker._seen.forget(commit.instance, identity)
             for intent in commit.requested:
@@ -465,5 +459,3 @@ class _Before:
                 worker._open_attempts[intent_id] = attempt
         for name, (checkpoint, version) in self._instances.items():
             worker.instances[name].restore(checkpoint, version)
-        for receipt in self._receipts:
-            worker._seen.record(*receipt)

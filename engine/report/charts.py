@@ -4,6 +4,7 @@ floats: for pixels."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from decimal import Decimal
 from html import escape
 from typing import Any
@@ -18,6 +19,8 @@ EQUITY_POINTS = 6_000
 # Over all symbols, so that the page stays small however many are traded.
 PRICE_POINTS = 30_000
 MARKED_TRADES = 15_000
+FEW_MONTHS = 6
+DAY = 86_400_000
 
 
 def equity_chart(figures: RunFigures) -> str:
@@ -70,6 +73,10 @@ def monthly_chart(figures: RunFigures) -> str:
         hovertemplate=f"%{{x|%b %Y}}: %{{y:,.2f}} {quote}<extra></extra>",
     )
     chart.update_layout(bargap=0.25, hovermode="closest")
+    if len(profit) <= FEW_MONTHS:
+        # Left to itself, plotly labels days of so few months, and a single bar fills the chart.
+        chart.update_traces(width=18 * DAY)
+        chart.update_xaxes(dtick="M1", ticklabelmode="instant", range=_around(list(profit)))
     chart.update_xaxes(tickformat="%b\n%Y")
     chart.update_yaxes(title_text=f"Realised ({quote})", zeroline=True, zerolinecolor=MUTED, zerolinewidth=1)
     return _fragment(chart, "chart-months", 260)
@@ -114,12 +121,24 @@ def price_chart(figures: RunFigures, number: int, symbol: str) -> tuple[str, int
     return _fragment(chart, f"chart-price-{number}", 320), every
 
 
+def _around(months: Sequence[str]) -> list[int]:
+    """A time axis (in milliseconds) that has room for FEW_MONTHS, the months in its middle."""
+    first, last = (
+        int(datetime.fromisoformat(f"{month}-01T00:00:00+00:00").timestamp()) * 1000
+        for month in (months[0], months[-1])
+    )
+    room = (FEW_MONTHS * 31 * DAY - (last - first)) // 2
+    return [first - room, last + room]
+
+
 def _ticks(candles: Sequence[Candle]) -> dict[str, Any]:
     """Round prices, as dense as they need to be: plotly's own labels of a logarithmic axis leave out the power of
     ten."""
     if not candles:
         return {}
     low, high = min(candle.close for candle in candles), max(candle.close for candle in candles)
+    if low == high:
+        return {"tickvals": [float(low)], "ticktext": [f"{low:,f}"]}
     for digits in (("1",), ("1", "2", "5"), ("1", "1.5", "2", "3", "4", "5", "7")):
         values = [Decimal(d).scaleb(power) for power in range(low.adjusted(), high.adjusted() + 1) for d in digits]
         values = [value for value in values if low <= value <= high]

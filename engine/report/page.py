@@ -96,12 +96,16 @@ def _tiles(figures: RunFigures, total: SummaryRow, money: _Money) -> str:
         tiles.append(("Final equity", money(last), f"{money.unit}, from {money(first)}"))
     tiles += [
         ("Max drawdown", money(total.max_drawdown), f"{money.unit}{_worst(figures, total.max_drawdown)}"),
-        ("Trades", f"{total.trades:,}", f"{len(figures.symbols)} symbols"),
+        ("Trades", f"{total.trades:,}", _counted(len(figures.symbols), "symbol")),
         ("Win rate", _percent(total.win_rate), "of trades, after fees"),
         ("Fees", money(total.fees), money.unit),
     ]
     cells = (f"<div><dt>{name}</dt><dd>{value}</dd><dd>{detail}</dd></div>" for name, value, detail in tiles)
     return f'<dl class="tiles">{"".join(cells)}</dl>'
+
+
+def _counted(number: int, name: str) -> str:
+    return f"{number:,} {name}" if number == 1 else f"{number:,} {name}s"
 
 
 def _worst(figures: RunFigures, drawdown: Decimal) -> str:

@@ -168,11 +168,11 @@ def test_it_went_through_what_it_was_made_for(run: RecordedRun) -> None:
     expected = {Phase.CANCEL_BUY, Phase.CANCEL_SELL, Phase.POST_TRADE, Phase.COOLDOWN}
     lost = sum(request.fate in (Fate.REPLY_LOST, Fate.DROPPED) for request in run.exchange.requests())
     if lost > 20:
-        expected |= {Phase.BUY_UNKNOWN, Phase.SELL_UNKNOWN}
+        assert phases[Phase.BUY_UNKNOWN] + phases[Phase.SELL_UNKNOWN] > 5
     if any(market.fee_in_base for market in run.markets.values()):
         expected.add(Phase.DUST)
     assert expected <= set(phases)
-    assert any(0 < order.filled < order.amount for order in run.exchange.orders())
+    assert any(len(order.trades) > 1 for order in run.exchange.orders())
 
 
 def test_the_same_again_without_a_database_and_with_one(tmp_path: Path) -> None:

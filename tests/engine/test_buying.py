@@ -59,7 +59,16 @@ def test_a_filled_order_becomes_a_position(world: TradingWorld) -> None:
     assert (world.phase, world.position) == (Phase.POSITION, 10)
     assert world.free_cash == CASH - Decimal("995.995"), "what the order did not cost is free again"
     assert world.worker.portfolio.slots_free == 0
-    assert (world.entry.status, world.data.opened_at) == (FILLED, world.clock.now())
+    assert world.entry.status == FILLED
+
+
+def test_a_position_is_open_from_its_first_fill_however_late_it_is_reported(world: TradingWorld) -> None:
+    buying(world)
+    world.wait(5 * SECOND)
+    world.report(world.entry, OPEN, FIRST)
+    world.wait(5 * SECOND)
+    world.report(world.entry, FILLED, FIRST, SECOND_PART)
+    assert world.data.opened_at == FIRST.at == world.clock.now() - 10 * SECOND
 
 
 def test_the_order_is_the_one_that_was_planned(world: TradingWorld) -> None:
@@ -216,7 +225,7 @@ def test_a_fill_settles_what_was_unknown() -> None:
         world.gateway.answers["recover"] = [After(5 * SECOND, Accepted("?", "x", 0))]
         world.bar()
         world.report(world.entry, OPEN, FIRST)
-        assert (world.phase, world.position) == (Phase.WAIT_FILL, 4)
+        assert (world.phase, world.position, world.entry.status) == (Phase.WAIT_FILL, 4, OPEN)
         world.wait(5 * SECOND)
         assert world.phase is Phase.WAIT_FILL, "the answer to the look-up is no contradiction"
         world.report(world.entry, FILLED, FIRST, SECOND_PART)
@@ -237,6 +246,8 @@ def test_an_order_shown_as_absent_after_partial_fills_leaves_a_position(
     assert Phase.BUY_UNKNOWN in world.path()
     assert world.position + world.dust == Decimal(bought)
     assert world.dust == dust
+    late = world.report(world.entry, OPEN)
+    assert (late.outcome, world.phase) == (Outcome.IGNORED, phase), "its fills prove that the exchange had it"
 
 
 def test_an_unsent_order_is_sent_again_under_the_same_id_with_a_fresh_claim() -> None:
@@ -397,3 +408,40 @@ def test_a_fee_in_base_currency_reduces_what_is_held() -> None:
         world.bar()
         world.report(world.entry, FILLED, trade("1", 10, fee="0.0105", currency="BTC"))
         assert (world.phase, world.position) == (Phase.POSITION, Decimal("9.9895"))
+
+
+def test_what_the_fee_in_base_makes_unsellable_is_dust() -> None:
+    with TradingWorld(msgspec.structs.replace(BTC, fee_in_base=True)) as world:
+        world.bar()
+        speck = trade("1", "0.1", fee="0.0001", currency="BTC")  # worth 10 USD, the minimum, before the fee
+        world.gateway.answers["cancel"] = [Canceled(state(world.entry, CANCELED, speck))]
+        world.wait(world.config.buy_fill_timeout)
+        assert (world.phase, world.position, world.dust) == (Phase.COOLDOWN, 0, Decimal("0.0999"))
+
+
+@pytest.mark.parametrize(
+    ("answer", "phase", "attempts"),
+    [
+        (Accepted("?", "x", 0), Phase.WAIT_FILL, [1]),
+        (Rejected("minimum"), Phase.COOLDOWN, [1]),
+        (Unknown("no reply"), Phase.BUY_UNKNOWN, [1]),
+        (Unsent("no route"), Phase.WAIT_FILL, [1, 2]),
+        (Absent(), Phase.WAIT_FILL, [1, 2]),
+    ],
+    ids=["accepted", "rejected", "unknown", "unsent", "never sent"],
+)
+def test_after_a_crash_the_answer_is_asked_for_before_anything_is_sent(
+    world: TradingWorld, answer: object, phase: Phase, attempts: list[int]
+) -> None:
+    world.gateway.answers["submit"] = [After(10**9, Unknown("the sender is dead"))]
+    world.bar()
+    assert world.phase is Phase.PLACE_BUY
+    world.gateway.answers["resume"] = [answer]
+    world.gateway.answers["recover"] = [Unknown("no answer")]
+    with TradingWorld(store=world.store, gateway=world.gateway, now=world.clock.now() + 5 * SECOND) as again:
+        again.wait(2 * SECOND)
+        assert again.phase is phase
+        sent = again.gateway.sent("submit")
+        assert [claim.attempt for _, claim in sent if claim] == attempts
+        assert len({order_id for order_id, _ in sent}) == 1
+        assert len(again.gateway.sent("resume")) == 1

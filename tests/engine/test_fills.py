@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from trading_world import BTC, START, TradingWorld, state, trade
 
@@ -87,6 +87,7 @@ def deliveries(draw: st.DrawFn) -> tuple[list[ExchangeTrade], list[int]]:
     return trades, reports
 
 
+@settings(deadline=None, max_examples=60)
 @given(deliveries())
 def test_the_position_is_the_sum_of_the_trades_whatever_arrives_when(
     case: tuple[list[ExchangeTrade], list[int]],

@@ -6,7 +6,7 @@ from decimal import ROUND_UP, Decimal
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from trading_world import BTC
 
@@ -116,6 +116,7 @@ def test_an_entry_whose_fee_in_base_would_leave_too_little_is_refused() -> None:
     )
 
 
+@settings(deadline=None)
 @given(markets, rules, money("0", "100000"), st.integers(0, 5), money("0", "90000"))
 def test_a_plan_can_always_be_paid_and_always_be_left(
     market: Market, sizing: SizingRules, cash: Decimal, slots: int, price: Decimal
@@ -138,6 +139,7 @@ def test_a_plan_can_always_be_paid_and_always_be_left(
         assert plan.amount * plan.price <= sizing.max_notional
 
 
+@settings(deadline=None)
 @given(markets, money("0", "1000"), money("0.00001", "90000"))
 def test_what_is_sellable_is_whole_steps_and_no_more_than_is_held(
     market: Market, held: Decimal, price: Decimal

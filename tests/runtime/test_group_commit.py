@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from runtime_world import Done, Fill, Go, Hands, KeptStore, LabData, World, asynchronous, effect, lab, to
 
-from runtime.errors import StoreError
+from runtime.errors import StoreError, StoreIntegrityError
 from runtime.events import EventContext, Outcome
 from runtime.ledger import deposit_entry
 from runtime.machine import Machine
@@ -173,3 +173,50 @@ async def test_two_runs_of_the_same_events_leave_the_same_bytes() -> None:
         return state, [(row.instance, row.event, row.outcome, row.version, row.reason) for row in world.store.audit()]
 
     assert await run() == await run()
+
+
+@asynchronous
+async def test_an_effect_that_was_taken_back_is_not_open() -> None:
+    """Its id is known from a run in which it was not taken back; an outcome under it is nobody's."""
+    hands = Hands()
+    plain, refused = World(booking(), hands), World(booking())
+    for world in (plain, refused):
+        await world.start("x", "y")
+        await world.worker.deposit("opening", "USD", Decimal(100))
+    await plain.send(Go())
+    intent_id = hands.asked[0][1].intent_id
+    write, refused.store.commit = refused.store.commit, _refusing_slots(refused.store)  # type: ignore[method-assign]
+    assert (await refused.send(Go())).outcome is Outcome.FAILED
+    refused.store.commit = write  # type: ignore[method-assign]
+    late = await refused.send(Done(), intent=intent_id, attempt=1)
+    assert late.outcome is Outcome.IGNORED
+    assert (await refused.send(Fill(), "y")).handled, "the worker lives"
+
+
+def _refusing_slots(store: Store) -> Any:
+    write = store.commit
+
+    def commit(commits: Sequence[Commit]) -> None:
+        if any(commit.portfolio and commit.portfolio.reservations for commit in commits):
+            raise StoreIntegrityError("there already")
+        write(commits)
+
+    return commit
+
+
+@asynchronous
+async def test_an_outcome_whose_commit_contradicts_the_store_has_finished_its_intent_all_the_same() -> None:
+    def book(data: LabData, event: Done, ctx: Any) -> None:
+        ctx.portfolio.deposit("coin07 0", "USD", Decimal(1))
+
+    machine = lab(
+        {"A": {"GO": to("B", request=("ask",))}, "B": {"DONE": to("A", do=("book",)), "TROUBLE": to("E")}, "E": {}},
+        actions={"book": book},
+        effects={"ask": effect()},
+    )
+    world = World(machine, Hands({"ask": Done()}))
+    await world.start("x")
+    contradict(world.store)
+    await world.send(Go())
+    assert world.told()[-2:] == [("DONE", Outcome.FAILED, "B"), ("TROUBLE", Outcome.HANDLED, "E")]
+    assert world.store.load().open_intents == ()

@@ -1,5 +1,7 @@
 """A process died with effects under way: what the next one does with them depends on what may be done twice."""
 
+from typing import Any
+
 import pytest
 from runtime_world import Done, Go, Hands, LabData, Unknown, World, asynchronous, effect, lab, to
 
@@ -150,3 +152,30 @@ async def test_effects_of_an_instance_in_quarantine_rest() -> None:
     assert restart.open_intents == 0
     assert len(world.hands.asked) == 1
     assert len(world.store.load().open_intents) == 1
+
+
+@asynchronous
+async def test_a_look_up_that_proves_that_nothing_happened_may_answer_with_retry() -> None:
+    """The next attempt follows the policy's pause, not at once; when none is left, its `otherwise` is the outcome."""
+    for lost, attempts, log in (
+        (0, ["ask", "recover_ask", "ask"], []),
+        (2, ["ask"] * 3 + ["recover_ask"], ["unknown"]),
+    ):
+        answers = iter([Retry("refused", otherwise=Unknown())] * lost)
+        world = World(asking(EffectClass.AT_MOST_ONCE), Hands())
+
+        async def ask(request: object, claim: Claim, answers: Any = answers, world: World = world) -> object:
+            if (answer := next(answers, None)) is None:
+                await world.clock.sleep_until(10**15)
+            return answer
+
+        world.hands.answers = {"ask": ask, "recover_ask": Retry("absent", otherwise=Unknown())}
+        await world.start("x")
+        await world.send(Go())
+        await world.wait(1_000)
+        sent = len(world.hands.asked)
+        await world.restart(after=1_000)
+        assert [name for name, _ in world.hands.asked[sent:]] == ["recover_ask"]
+        await world.wait(1_000)
+        assert [name for name, _ in world.hands.asked] == attempts
+        assert world.data.log == log

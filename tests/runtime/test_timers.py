@@ -53,7 +53,9 @@ async def test_internal_rows_leave_the_timer_alone_and_it_still_fires_once() -> 
     await world.start("x")
     for _ in range(20):
         await world.send(Back())
-    await world.wait(1_000)
+    world.clock.advance_to(world.clock.now() + 1_000)
+    assert world.worker.fire_timers() == 1
+    await world.settle()
     assert world.data.log.count("tick") == 1
     assert len(world.audit()) == 21, "twenty internal rows and one tick"
     assert world.worker.next_timer_at() is None
@@ -207,10 +209,12 @@ async def test_a_timer_of_a_deferring_phase_waits_like_any_other_event() -> None
 @asynchronous
 async def test_the_heap_of_timers_does_not_grow_with_the_visits() -> None:
     world = World(timed(after="long"))
-    await world.start("x", "y")
+    await world.start("y")
+    await world.wait(10)
+    await world.worker.create("x")
     for _ in range(500):
+        await world.wait(1)
         await world.send(Done())
-        await world.send(Back())
     assert len(world.worker._timers) < 100
     timer = world.instance().snapshot.timer
     assert timer is not None

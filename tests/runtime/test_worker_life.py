@@ -148,8 +148,12 @@ async def test_two_creations_of_one_name_make_one_instance() -> None:
 
 @asynchronous
 async def test_a_stopped_worker_has_finished_its_commit_and_answers_everybody() -> None:
-    store, hands = SlowStore(), Hands({"ask": Done()})
-    world = World(machine(), hands, store=store)
+    async def ask(request: object, claim: Claim) -> Done:
+        await asyncio.Event().wait()
+        return Done()
+
+    store = SlowStore()
+    world = World(machine(), Hands({"ask": ask}), store=store)
     await world.start("x")
     store.gate.clear()
     store.entered.clear()
@@ -170,6 +174,7 @@ async def test_a_stopped_worker_has_finished_its_commit_and_answers_everybody() 
     await world.worker.stop()  # again is harmless
     assert store.load().instances[0].phase == "B"
     assert len(store.load().open_intents) == 1, "the effect was abandoned and is known to the store"
+    assert not [task for task in asyncio.all_tasks() if task.get_name() == "ask of x"]
 
 
 @asynchronous
@@ -229,6 +234,9 @@ async def test_run_handles_events_and_timers_as_they_come_until_it_is_stopped() 
         assert world.worker.next_timer_at() == world.clock.now() + due
         world.clock.advance_to(world.clock.now() + due)
         await turns(lambda phase=phase: world.phase == phase)
+    await turns(lambda: world.clock.sleeping == 1)
+    pressed = world.worker.post(EventContext("BUTTON_PRESSED", "x", 0, crossing.ButtonPressed()))
+    await turns(pressed.done)
     stopping.set()
     await running
     assert world.store.load().instances[0].phase == "CARS_GREEN"

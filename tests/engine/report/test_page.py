@@ -1,10 +1,13 @@
+import json
 import re
 from decimal import Decimal
 from html.parser import HTMLParser
 
+import msgspec
 import pytest
 
 from engine.market_data.candles import Candle
+from engine.report.charts import monthly_chart, price_chart
 from engine.report.figures import RoundTrip, RunFigures
 from engine.report.page import render, write_report
 
@@ -159,3 +162,30 @@ def test_the_charts_hold_the_deepest_fall():
     equity = [(START + i * BAR, Decimal(10_000 - (9_000 if i == 7_777 else 0))) for i in range(20_000)]
     text = render(figures(equity=equity))
     assert re.search(r'"y":\[[^\]]*-9000\.0', text)
+
+
+def test_one_symbol_is_no_plural():
+    assert ">1 symbol<" in render(figures())
+    assert ">2 symbols<" in render(figures(symbols=("BTC/USD", "ETH/USD")))
+
+
+@pytest.mark.parametrize("months", [1, 5])
+def test_the_axis_of_a_few_months_is_labelled_in_months(months):
+    last = trips("BTC/USD", 1)[0]
+    later = msgspec.structs.replace(last, closed_at=last.closed_at + (months - 1) * 31 * 48 * BAR)
+    chart = monthly_chart(figures(round_trips=[last, later]))
+    assert '"dtick":"M1"' in chart
+    low, high = json.loads(re.search(r'"xaxis":.*?"range":(\[[^\]]+\])', chart)[1])
+    assert low < START < later.closed_at < high
+
+
+def test_the_axis_of_many_months_is_left_to_the_chart():
+    last = trips("BTC/USD", 1)[0]
+    later = msgspec.structs.replace(last, closed_at=last.closed_at + 300 * 48 * BAR)
+    assert '"dtick":"M1"' not in monthly_chart(figures(round_trips=[last, later]))
+
+
+def test_a_price_that_never_moves_has_one_label():
+    flat = tuple(Candle(START + i * BAR, *[Decimal("0.25")] * 4, Decimal(1), BAR) for i in range(5))
+    chart, _ = price_chart(figures(candles={"BTC/USD": flat}), 0, "BTC/USD")
+    assert '"ticktext":["0.25"]' in chart
