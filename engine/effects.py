@@ -14,10 +14,10 @@ from engine.exchange.gateway import (
     OrderType,
     Rejected,
     Side,
+    Stamp,
     Unknown,
     Unsent,
 )
-from engine.exchange.gateway import Claim as Stamp
 from engine.fills import average_price, filled_qty
 from engine.order_events import event_for, report_for
 from engine.order_status import ABSENT, is_settled

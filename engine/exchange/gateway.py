@@ -59,11 +59,11 @@ class OrderRequest(msgspec.Struct, frozen=True):
     price: Decimal | None
 
 
-class Claim(msgspec.Struct, frozen=True):
-    """The durable right to send a request: who may send, stamped when, valid until when.
+class Stamp(msgspec.Struct, frozen=True):
+    """What a request carries of the claim under which it is sent.
 
     `claimed_at` is the timestamp that goes on the wire, however late the bytes leave; after `deadline` the exchange
-    refuses them. Both in milliseconds since the epoch.
+    refuses them. Both in milliseconds since the epoch. `attempt` counts from 1.
     """
 
     attempt: int
@@ -157,25 +157,25 @@ class Gateway(Protocol):
         """Free plus locked, by currency."""
         ...
 
-    async def submit(self, order: OrderRequest, claim: Claim) -> SubmitOutcome:
+    async def submit(self, order: OrderRequest, stamp: Stamp) -> SubmitOutcome:
         """Send the order once, stamped with the claim. Never retries, never raises for what an exchange can answer."""
         ...
 
-    async def resume(self, order: OrderRequest, claim: Claim) -> ResumeOutcome:
+    async def resume(self, order: OrderRequest, stamp: Stamp) -> ResumeOutcome:
         """The answer to a request whose sender has died, as far as it can still be had.
 
         Absent only where the request provably was not sent, so that it may be sent now; without a way to know, Unknown.
         """
         ...
 
-    async def recover(self, order: OrderRequest, claim: Claim) -> RecoverOutcome:
+    async def recover(self, order: OrderRequest, stamp: Stamp) -> RecoverOutcome:
         """Find out what became of a request that got no answer.
 
         Waits until a request stamped with the claim can no longer be accepted, then looks the client order id up.
         """
         ...
 
-    async def cancel(self, symbol: str, client_order_id: str, claim: Claim) -> CancelOutcome:
+    async def cancel(self, symbol: str, client_order_id: str, stamp: Stamp) -> CancelOutcome:
         """Cancel, and return the order's final state. Safe to repeat. A refusal because the order is already final is
         `Canceled` with that final state."""
         ...

@@ -29,7 +29,6 @@ import msgspec
 from engine.exchange import faults
 from engine.exchange.faults import Fate, FaultProfile, RequestKind
 from engine.exchange.gateway import (
-    Claim,
     ExchangeTrade,
     Market,
     OrderRequest,
@@ -37,6 +36,7 @@ from engine.exchange.gateway import (
     OrderStatus,
     OrderType,
     Side,
+    Stamp,
 )
 from engine.exchange.liquidity import Liquidity
 from engine.exchange.paper_file import PaperExchangeError, Synchronous
@@ -173,7 +173,7 @@ class PaperExchange:
 
     # --- requests ---------------------------------------------------------------------------------------------
 
-    def send_order(self, order: OrderRequest, claim: Claim, sent_at: int) -> Request:
+    def send_order(self, order: OrderRequest, stamp: Stamp, sent_at: int) -> Request:
         """Log the order as sent, with its fate. The same message again (same id, same stamp) changes nothing.
 
         Raises:
@@ -181,14 +181,14 @@ class PaperExchange:
         """
         if order.amount.is_nan() or (order.price is not None and order.price.is_nan()):
             raise ValueError(f"{order.client_order_id}: its amount or price is not a number")
-        request = self._send(RequestKind.SUBMIT, order.symbol, order.client_order_id, order, claim, sent_at)
+        request = self._send(RequestKind.SUBMIT, order.symbol, order.client_order_id, order, stamp, sent_at)
         if request.order != order:
-            raise ValueError(f"{order.client_order_id}: stamp {claim.claimed_at} belongs to another order")
+            raise ValueError(f"{order.client_order_id}: stamp {stamp.claimed_at} belongs to another order")
         return request
 
-    def send_cancel(self, symbol: str, client_order_id: str, claim: Claim, sent_at: int) -> Request:
+    def send_cancel(self, symbol: str, client_order_id: str, stamp: Stamp, sent_at: int) -> Request:
         """Log the cancel as sent, with its fate. The same message again changes nothing."""
-        return self._send(RequestKind.CANCEL, symbol, client_order_id, None, claim, sent_at)
+        return self._send(RequestKind.CANCEL, symbol, client_order_id, None, stamp, sent_at)
 
     def request(self, client_order_id: str, kind: RequestKind, claimed_at: int) -> Request | None:
         """The request that was stamped `claimed_at`, or None when it was never sent."""
@@ -204,21 +204,21 @@ class PaperExchange:
         symbol: str,
         client_order_id: str,
         order: OrderRequest | None,
-        claim: Claim,
+        stamp: Stamp,
         sent_at: int,
     ) -> Request:
-        known = self._store.request(client_order_id, kind, claim.claimed_at)
+        known = self._store.request(client_order_id, kind, stamp.claimed_at)
         if known is not None:
             return known
-        passage = faults.passage(self._settings.profile, self._settings.seed, client_order_id, kind, claim.claimed_at)
+        passage = faults.passage(self._settings.profile, self._settings.seed, client_order_id, kind, stamp.claimed_at)
         # Bytes travel from when they leave, not from the stamp they carry, and never into the past.
-        arrives_at = max(sent_at, claim.claimed_at, self._now) + passage.up_ms
+        arrives_at = max(sent_at, stamp.claimed_at, self._now) + passage.up_ms
         under_way = passage.fate in (Fate.ANSWERED, Fate.REPLY_LOST)
         request = Request(
             client_order_id=client_order_id,
             kind=kind,
-            claimed_at=claim.claimed_at,
-            deadline=claim.deadline,
+            claimed_at=stamp.claimed_at,
+            deadline=stamp.deadline,
             symbol=symbol,
             order=order,
             fate=passage.fate,

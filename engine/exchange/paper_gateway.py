@@ -22,13 +22,13 @@ from engine.exchange.gateway import (
     Accepted,
     Canceled,
     CancelOutcome,
-    Claim,
     Market,
     OrderRequest,
     OrderState,
     RecoverOutcome,
     Rejected,
     ResumeOutcome,
+    Stamp,
     SubmitOutcome,
     Unknown,
     Unsent,
@@ -58,29 +58,29 @@ class PaperGateway:
     async def balances(self) -> Mapping[str, Decimal]:
         return self._exchange.balances(self._present())
 
-    async def submit(self, order: OrderRequest, claim: Claim) -> SubmitOutcome:
-        request = self._exchange.send_order(order, claim, self._present())
+    async def submit(self, order: OrderRequest, stamp: Stamp) -> SubmitOutcome:
+        request = self._exchange.send_order(order, stamp, self._present())
         if request.fate is Fate.ANSWERED:
             return self._answer(await self._replied(request))
         if request.fate is Fate.UNSENT:
             await self._clock.sleep_until(request.reply_at)
             return _REFUSED
         await self._timed_out(request)
-        return Unknown(f"no reply by {claim.deadline}")
+        return Unknown(f"no reply by {stamp.deadline}")
 
-    async def resume(self, order: OrderRequest, claim: Claim) -> ResumeOutcome:
+    async def resume(self, order: OrderRequest, stamp: Stamp) -> ResumeOutcome:
         """As the protocol has it. A request enters the exchange's log when it is sent: one that is not there never
         was sent; for one that is, the same bytes get the same answer at the same instant. In the very instant of the
-        claim it does not matter which: sent now, it is the same message, and no attempt is counted twice."""
-        sent = self._exchange.request(order.client_order_id, RequestKind.SUBMIT, claim.claimed_at) is not None
-        if sent or claim.claimed_at == self._clock.now():
-            return await self.submit(order, claim)
+        stamp it does not matter which: sent now, it is the same message, and no attempt is counted twice."""
+        sent = self._exchange.request(order.client_order_id, RequestKind.SUBMIT, stamp.claimed_at) is not None
+        if sent or stamp.claimed_at == self._clock.now():
+            return await self.submit(order, stamp)
         return Absent()
 
-    async def recover(self, order: OrderRequest, claim: Claim) -> RecoverOutcome:
+    async def recover(self, order: OrderRequest, stamp: Stamp) -> RecoverOutcome:
         """As the protocol has it. A request enters the exchange's log when it is sent: one that is not there never
         was sent, and its absence needs no waiting."""
-        request = self._exchange.request(order.client_order_id, RequestKind.SUBMIT, claim.claimed_at)
+        request = self._exchange.request(order.client_order_id, RequestKind.SUBMIT, stamp.claimed_at)
         if request is not None:
             if request.fate is Fate.ANSWERED:
                 return self._answer(await self._replied(request))
@@ -98,14 +98,14 @@ class PaperGateway:
             return Absent()
         return Accepted(found.client_order_id, found.exchange_order_id, found.updated_at)
 
-    async def cancel(self, symbol: str, client_order_id: str, claim: Claim) -> CancelOutcome:
-        request = self._exchange.send_cancel(symbol, client_order_id, claim, self._present())
+    async def cancel(self, symbol: str, client_order_id: str, stamp: Stamp) -> CancelOutcome:
+        request = self._exchange.send_cancel(symbol, client_order_id, stamp, self._present())
         if request.fate is Fate.UNSENT:
             await self._clock.sleep_until(request.reply_at)
             return _REFUSED
         if request.fate is not Fate.ANSWERED:
             await self._timed_out(request)
-            return Unknown(f"no reply by {claim.deadline}")
+            return Unknown(f"no reply by {stamp.deadline}")
         settled = await self._replied(request)
         if settled.outcome == "final" and settled.order_seq is not None:
             return Canceled(self._exchange.final_state(settled.order_seq))

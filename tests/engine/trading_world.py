@@ -21,7 +21,6 @@ from engine.exchange.gateway import (
     Accepted,
     Canceled,
     CancelOutcome,
-    Claim,
     ExchangeTrade,
     Market,
     OrderRequest,
@@ -30,6 +29,7 @@ from engine.exchange.gateway import (
     RecoverOutcome,
     ResumeOutcome,
     Side,
+    Stamp,
     SubmitOutcome,
     Unknown,
 )
@@ -58,7 +58,7 @@ from generated.trading import (
     WarmupCompleted,
 )
 from runtime.clock import VirtualClock
-from runtime.effects import Claim as RuntimeClaim
+from runtime.effects import Claim
 from runtime.events import EventContext, Receipt
 from runtime.machine import Machine
 from runtime.memory_store import MemoryStore
@@ -126,14 +126,14 @@ class ScriptedGateway:
         self.clock = clock
         self._markets = markets
         self.answers: dict[str, list[Any]] = {}
-        self.calls: list[tuple[str, str, Claim | None]] = []
+        self.calls: list[tuple[str, str, Stamp | None]] = []
         self.orders: list[OrderRequest] = []
 
-    def sent(self, method: str) -> list[tuple[str, Claim | None]]:
+    def sent(self, method: str) -> list[tuple[str, Stamp | None]]:
         return [(order_id, claim) for name, order_id, claim in self.calls if name == method]
 
-    async def _answer(self, method: str, order_id: str, claim: Claim | None, default: Any) -> Any:
-        self.calls.append((method, order_id, claim))
+    async def _answer(self, method: str, order_id: str, stamp: Stamp | None, default: Any) -> Any:
+        self.calls.append((method, order_id, stamp))
         prepared = self.answers.get(method)
         answer = prepared.pop(0) if prepared else default
         if isinstance(answer, After):
@@ -152,24 +152,24 @@ class ScriptedGateway:
     async def open_orders(self, symbol: str) -> Sequence[OrderState]:
         return []
 
-    async def submit(self, order: OrderRequest, claim: Claim) -> SubmitOutcome:
+    async def submit(self, order: OrderRequest, stamp: Stamp) -> SubmitOutcome:
         self.orders.append(order)
         accepted = Accepted(order.client_order_id, f"x-{order.client_order_id}", self.clock.now())
-        answer: SubmitOutcome = await self._answer("submit", order.client_order_id, claim, accepted)
+        answer: SubmitOutcome = await self._answer("submit", order.client_order_id, stamp, accepted)
         return answer
 
-    async def resume(self, order: OrderRequest, claim: Claim) -> ResumeOutcome:
-        answer: ResumeOutcome = await self._answer("resume", order.client_order_id, claim, Absent())
+    async def resume(self, order: OrderRequest, stamp: Stamp) -> ResumeOutcome:
+        answer: ResumeOutcome = await self._answer("resume", order.client_order_id, stamp, Absent())
         return answer
 
-    async def recover(self, order: OrderRequest, claim: Claim) -> RecoverOutcome:
-        answer: RecoverOutcome = await self._answer("recover", order.client_order_id, claim, Absent())
+    async def recover(self, order: OrderRequest, stamp: Stamp) -> RecoverOutcome:
+        answer: RecoverOutcome = await self._answer("recover", order.client_order_id, stamp, Absent())
         return answer
 
-    async def cancel(self, symbol: str, client_order_id: str, claim: Claim) -> CancelOutcome:
+    async def cancel(self, symbol: str, client_order_id: str, stamp: Stamp) -> CancelOutcome:
         order = next(order for order in self.orders if order.client_order_id == client_order_id)
         canceled = Canceled(state(order, OrderStatus.CANCELED))
-        answer: CancelOutcome = await self._answer("cancel", client_order_id, claim, canceled)
+        answer: CancelOutcome = await self._answer("cancel", client_order_id, stamp, canceled)
         return answer
 
     async def look_up(self, symbol: str, client_order_id: str) -> OrderState | Unknown | None:
@@ -180,12 +180,12 @@ class ScriptedGateway:
 class SlowEvaluation(TradingEffects):
     """Whose strategy takes a day for every answer."""
 
-    async def evaluate_entry(self, request: EvaluateEntryRequest, claim: RuntimeClaim) -> SignalDetected | NoSignal:
+    async def evaluate_entry(self, request: EvaluateEntryRequest, claim: Claim) -> SignalDetected | NoSignal:
         await self._a_day()
         return await super().evaluate_entry(request, claim)
 
     async def evaluate_exit(
-        self, request: EvaluateExitRequest, claim: RuntimeClaim
+        self, request: EvaluateExitRequest, claim: Claim
     ) -> TakeProfitHit | StopLossHit | TrailingStopHit | PositionTimeout | NoExit:
         await self._a_day()
         return await super().evaluate_exit(request, claim)

@@ -11,7 +11,7 @@ from typing import TypeVar
 import msgspec
 
 from engine.exchange.faults import CALM, FaultProfile
-from engine.exchange.gateway import Claim, Market, OrderRequest, OrderState, OrderType, Side
+from engine.exchange.gateway import Market, OrderRequest, OrderState, OrderType, Side, Stamp
 from engine.exchange.paper_exchange import PaperExchange, PaperSettings
 from engine.exchange.paper_gateway import PaperGateway
 from engine.exchange.price_path import PricePath
@@ -83,8 +83,8 @@ class World:
     def __exit__(self, *_: object) -> None:
         self.exchange.close()
 
-    def claim(self, window: int = WINDOW) -> Claim:
-        return Claim(1, self.clock.now(), self.clock.now() + window)
+    def claim(self, window: int = WINDOW) -> Stamp:
+        return Stamp(1, self.clock.now(), self.clock.now() + window)
 
     def run(self, *calls: Awaitable[T], until: int | None = None) -> list[T]:
         """Drive time until every call has returned and, with `until`, on to that instant (both ends included)."""
@@ -156,9 +156,9 @@ def send(exchange: PaperExchange, script: Sequence[Step], after: int, until: int
     """Send what the script says for the instants in (after, until]."""
     for step in script:
         if after < step.sent_at <= until:
-            exchange.send_order(step.order, Claim(1, step.sent_at, step.sent_at + WINDOW), step.sent_at)
+            exchange.send_order(step.order, Stamp(1, step.sent_at, step.sent_at + WINDOW), step.sent_at)
         if step.cancel_after is not None and after < (at := step.sent_at + step.cancel_after) <= until:
-            claim = Claim(1, at, at + WINDOW)
+            claim = Stamp(1, at, at + WINDOW)
             exchange.send_cancel(step.order.symbol, step.order.client_order_id, claim, at)
 
 

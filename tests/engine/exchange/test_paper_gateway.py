@@ -15,11 +15,11 @@ from engine.exchange.gateway import (
     Absent,
     Accepted,
     Canceled,
-    Claim,
     Gateway,
     OrderState,
     OrderStatus,
     Rejected,
+    Stamp,
     Unknown,
     Unsent,
 )
@@ -126,7 +126,7 @@ def test_resume_answers_as_submit_would_have(tmp_path: Path, profile: FaultProfi
 
 def test_resume_after_the_instant_of_a_claim_that_was_never_sent_is_absent(tmp_path: Path) -> None:
     with World(tmp_path / "x", now=START + 1) as world:
-        assert world.one(world.gateway.resume(ORDER, Claim(1, START, START + WINDOW))) == Absent()
+        assert world.one(world.gateway.resume(ORDER, Stamp(1, START, START + WINDOW))) == Absent()
         assert world.exchange.requests() == []
 
 
@@ -139,7 +139,7 @@ def test_a_claim_that_was_never_sent_is_absent_at_once(tmp_path: Path) -> None:
 def test_an_unsent_second_claim_of_an_order_that_is_there_is_accepted(tmp_path: Path) -> None:
     with World(tmp_path / "x") as world:
         first = world.one(world.gateway.submit(ORDER, world.claim()))
-        second = world.one(world.gateway.recover(ORDER, Claim(2, START + 20, START + 20 + WINDOW)))
+        second = world.one(world.gateway.recover(ORDER, Stamp(2, START + 20, START + 20 + WINDOW)))
         assert isinstance(first, Accepted)
         assert isinstance(second, Accepted)
         assert first.exchange_order_id == second.exchange_order_id
@@ -199,7 +199,7 @@ def test_a_cancel_of_an_order_that_is_sent_later_is_absent_too(tmp_path: Path) -
     with World(tmp_path / "x") as world:
         claim = world.claim()
         world.exchange.send_cancel("BTC/USD", "a", claim, START)
-        world.exchange.send_order(ORDER, Claim(1, START + 15, START + WINDOW), START + 15)
+        world.exchange.send_order(ORDER, Stamp(1, START + 15, START + WINDOW), START + 15)
         assert world.one(world.gateway.cancel("BTC/USD", "a", claim)) == Absent()
 
 

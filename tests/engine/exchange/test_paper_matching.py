@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from paper_world import BAR, BTC, DEPOSITS, ETH, FLAT, PROMPT, START, WINDOW, World, limit, market
 
-from engine.exchange.gateway import Accepted, Claim, ExchangeTrade, Market, OrderRequest, OrderStatus, Rejected
+from engine.exchange.gateway import Accepted, ExchangeTrade, Market, OrderRequest, OrderStatus, Rejected, Stamp
 
 D = Decimal
 FALLING = (100, 100, 80, 90, 1_000_000)  # 100, 100, 80, 90 at the thirds: flat, down, up
@@ -205,7 +205,7 @@ def test_an_order_that_arrives_after_its_deadline_is_refused(tmp_path: Path) -> 
         world.run(until=claim.deadline - 9)
         outcome = world.one(world.gateway.submit(limit("late", "buy", 1, 100), claim))
         assert outcome == Rejected("arrived 1 ms after its deadline")
-        claim = Claim(1, claim.claimed_at + 1, world.clock.now() + 10)
+        claim = Stamp(1, claim.claimed_at + 1, world.clock.now() + 10)
         assert isinstance(world.one(world.gateway.submit(limit("in time", "buy", 1, 100), claim)), Accepted)
         assert [order.client_order_id for order in world.exchange.orders()] == ["in time"]
 
