@@ -134,7 +134,8 @@ def verify(
 ) -> None:
     """Play the specs against a hostile exchange.
 
-    And against a process that crashes. Says what holds and in how many states, or tells the shortest way to each loss; status 1 for any.
+    And against a process that crashes. Says what holds and in how many states, or tells the shortest way to each
+    loss; status 1 for any.
     """
     from codegen import commands
     from codegen.verify.text import render_verified
