@@ -132,9 +132,10 @@ def verify(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Play the specs against a hostile exchange and a crashing process.
+    """Play the specs against a hostile exchange.
 
-    Says what holds and in how many states, or tells the shortest way to each loss; status 1 for any.
+    And against a process that crashes. Says what holds and in how many states, or tells the shortest way to each
+    loss; status 1 for any.
     """
     from codegen import commands
     from codegen.verify.text import render_verified
