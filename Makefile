@@ -26,7 +26,7 @@ run: generate  ## Trade the recorded market and write the report (resumes where 
 	@$(BIN)/phasewright run
 
 test: $(INSTALLED)  ## Run the whole test suite.
-	@$(BIN)/pytest -n 2
+	@$(BIN)/pytest -n 4
 
 lint: $(INSTALLED)  ## Lint, formatting, strict types and import rules.
 	@$(BIN)/ruff check .
