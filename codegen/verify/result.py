@@ -25,11 +25,19 @@ class TraceStep:
     """One step of a story: who does something, what, and where it leads."""
 
     actor: Actor
+    kind: str
     words: str
     event: str
+    effect: str
+    order: str
+    """Which order it is about, in words; empty for none."""
+    told: str
+    """What the venue or the answer says; empty for nothing."""
     phase_before: str
     phase_after: str
     rows: tuple[Row, ...]
+    became: str
+    """What became of an event that did nothing: "ignored: why", "rejected: why" or "deferred"."""
     orders: str
     """The orders after the step, in words; empty when they are as they were."""
 
@@ -55,11 +63,13 @@ class Broken:
             "steps": [
                 {
                     "actor": step.actor,
+                    "kind": step.kind,
                     "words": step.words,
                     "event": step.event,
                     "from": step.phase_before,
                     "to": step.phase_after,
                     "rows": [{"id": row.id, "file": row.file, "line": row.line} for row in step.rows],
+                    "became": step.became,
                     "orders": step.orders,
                 }
                 for step in self.steps

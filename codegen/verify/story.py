@@ -41,17 +41,42 @@ class Storyteller:
             orders = self._orders(after) if after.orders != before.orders else ""
             told.append(
                 TraceStep(
-                    "outside" if step.kind == "answer" and step.side < 0 else _ACTORS[step.kind],
+                    self._actor(step),
+                    step.kind,
                     self._words(step, before, after),
                     step.event,
+                    step.effect,
+                    self._order(step),
+                    step.told or "",
                     self._phase(before),
                     self._phase(after),
                     tuple(_row(self._world.machine.machine, row) for row in step.rows),
+                    self._became(step, before),
                     orders,
                 )
             )
             before = after
         return tuple(told)
+
+    def _actor(self, step: Step) -> Actor:
+        asked = self._spec.venue.look_up_all if self._spec.venue is not None else {}
+        if step.side >= 0 or step.kind not in ("answer", "report"):
+            return _ACTORS[step.kind]
+        told = {self._spec.effects[effect].outcomes[outcome] for effect, outcome in asked.items()}
+        return "venue" if step.event in told else "outside"
+
+    def _became(self, step: Step, before: State) -> str:
+        if step.kind in ("request", "venue", "expired", "crash"):
+            return ""
+        machine = self._world.machine.machine
+        event = self._spec.error_event if step.kind == "failure" else step.event
+        cell = machine.cells[self._phase(before)][event]
+        if cell.kind == "branches":
+            taken = next((branch for branch in cell.branches if branch.id in step.rows[:1]), None)
+            return f"ignored: {taken.ignored}" if taken is not None and taken.ignored is not None else ""
+        if cell.kind == "defer":
+            return "deferred"
+        return f"{'ignored' if cell.kind == 'ignore' else 'rejected'}: {cell.reason}"
 
     def _words(self, step: Step, before: State, after: State) -> str:
         order = self._order(step)
@@ -65,6 +90,8 @@ class Storyteller:
             case "request" if step.event == "look_up":
                 found = "it is not there, so it is sent again" if self._asked_again(after, step) else f"{step.told}"
                 return f"Since the process died, {order} of {step.effect} is looked up: {found}."
+            case "request" if step.side < 0:
+                return f"The request {step.effect} reaches the venue, whose answer sets out."
             case "request" if step.told is None:
                 return f"The request {step.effect}{about} reaches the venue, and no answer to it is awaited."
             case "request":

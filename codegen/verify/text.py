@@ -42,8 +42,9 @@ def _step(number: int, step: TraceStep) -> list[str]:
     rows = ", ".join(str(row) for row in step.rows)
     if step.phase_before != step.phase_after:
         lines.append(_folded(f"{step.phase_before} -> {step.phase_after}{'; ' if rows else ''}{rows}", "       "))
-    elif rows:
-        lines.append(_folded(f"stays in {step.phase_after}; {rows}", "       "))
+    elif rows or step.became:
+        told = "; ".join(part for part in (step.became, rows) if part)
+        lines.append(_folded(f"stays in {step.phase_after}; {told}", "       "))
     if step.orders:
         lines.append(_folded(step.orders, "       "))
     return lines
