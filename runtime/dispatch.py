@@ -378,7 +378,8 @@ class _Step:
         request = _encode({name: getattr(data, name) for name in definition.request.__struct_fields__})
         window = 0 if definition.window is None else getattr(self._instance.machine.config, definition.window)
         number, now = self._numbers.pop(effect), self._now
-        intent = Intent(intent_id, self._instance.name, effect, number, request, now, 1, now, now + window)
+        generation = self._instance.snapshot.generation
+        intent = Intent(intent_id, self._instance.name, effect, number, request, generation, now, 1, now, now + window)
         intent.decode(definition.request)
         self.requested.append(intent)
         return intent_id

@@ -35,6 +35,8 @@ class Intent(msgspec.Struct, frozen=True):
     """An effect that was asked for: the row of the outbox.
 
     `intent_id` is what the world knows it by, the same for every attempt. `request` is the JSON of the typed request.
+    `generation` is the visit of the phase that asked for it: of an effect that must not happen twice, a further attempt
+    is claimed only while that visit lasts.
     `attempt`, `claimed_at` and `deadline` are those of the latest claim.
     """
 
@@ -43,6 +45,7 @@ class Intent(msgspec.Struct, frozen=True):
     effect: str
     number: int
     request: bytes
+    generation: int
     created_at: int
     attempt: int
     claimed_at: int

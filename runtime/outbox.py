@@ -16,6 +16,8 @@ from runtime.errors import HandlerError, StoreError, readable
 from runtime.events import EventContext
 from runtime.machine import Machine, bind
 
+_NOTHING = object()
+
 
 class _Work(msgspec.Struct):
     """An intent on its way to an outcome, with its latest claim."""
@@ -29,7 +31,10 @@ class Outbox:
 
     Args:
         handlers: implements the machine's effect protocol.
+        is_wanted: whether the instance is still in the visit of the phase that asked for the intent. Once it has gone
+            on, what it does next may rest on no further attempt being claimed.
         claim: writes a further attempt to the store and returns when it is durable.
+        withdraw: closes, in the store, an intent that did nothing and is no longer wanted.
         deliver: takes the event that reports an outcome.
         fail: takes the StoreError that stopped an effect.
 
@@ -42,14 +47,18 @@ class Outbox:
         machine: Machine,
         handlers: object,
         clock: Clock,
+        is_wanted: Callable[[Intent], bool],
         claim: Callable[[Claim], Awaitable[None]],
+        withdraw: Callable[[Claim], Awaitable[None]],
         deliver: Callable[[EventContext], object],
         fail: Callable[[StoreError], None],
     ) -> None:
         self._machine = machine
         self._handlers = bind(machine.definition, machine.definition.effect_handlers, handlers, "effect")
         self._clock = clock
+        self._is_wanted = is_wanted
         self._claim = claim
+        self._withdraw = withdraw
         self._deliver = deliver
         self._fail = fail
         self._tasks: set[asyncio.Task[None]] = set()
@@ -76,6 +85,9 @@ class Outbox:
         work = _Work(intent, intent.claim)
         try:
             payload = await self._attempts(work, recovering)
+            if payload is _NOTHING:
+                await self._withdraw(work.claim)
+                return
             ctx = self._outcome(work, payload)
         except StoreError as error:
             self._fail(error)
@@ -89,16 +101,22 @@ class Outbox:
         self._deliver(ctx)
 
     async def _attempts(self, work: _Work, recovering: bool) -> Any:
-        """Try until there is an outcome. A further attempt is made only where the one before provably did nothing."""
+        """Try until there is an outcome. A further attempt is claimed only where the one before provably did nothing,
+        and of what must not be done twice only while it is wanted; otherwise the answer may be _NOTHING.
+        """
         effect = self._machine.definition.effects.get(work.intent.effect)
         if effect is None:
             raise HandlerError(f"there is no such effect in {self._machine.definition.source} any more")
         request = work.intent.decode(effect.request)
         answer: Any = None
-        was_sent = recovering and work.claim.claimed_at <= self._clock.now()
-        if was_sent and effect.effect_class is EffectClass.AT_MOST_ONCE:
+        once = effect.effect_class is EffectClass.AT_MOST_ONCE
+        if recovering and once:
+            # A claim for an instant that is yet to come may be one that was sent before the clock was set back.
+            await self._clock.sleep_until(work.claim.claimed_at)
             answer = await self._call(f"recover_{work.intent.effect}", request, work.claim)
             if answer is None:
+                if not self._is_wanted(work.intent):
+                    return _NOTHING
                 await self._claim_next(work, effect, self._clock.now())
         while True:
             if answer is None:
@@ -108,7 +126,7 @@ class Outbox:
                 return answer
             policy = self._machine.definition.policies.get(effect.retry or "")
             pause = None if policy is None else self._pause(policy, work.claim.attempt)
-            if pause is None:
+            if pause is None or (once and not self._is_wanted(work.intent)):
                 return answer.otherwise
             await self._claim_next(work, effect, self._clock.now() + pause)
             answer = None

@@ -21,7 +21,7 @@ from runtime.portfolio import Reservation
 from runtime.store import AuditRow, Commit, StoredInstance, StoredState
 
 APPLICATION_ID = 0x50485357  # "PHSW"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
@@ -42,8 +42,8 @@ CREATE TABLE identities (
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE outbox (
     intent_id TEXT PRIMARY KEY, instance TEXT NOT NULL, effect TEXT NOT NULL, number INTEGER NOT NULL,
-    request BLOB NOT NULL, created_at INTEGER NOT NULL, attempt INTEGER NOT NULL, claimed_at INTEGER NOT NULL,
-    deadline INTEGER NOT NULL, outcome TEXT
+    request BLOB NOT NULL, generation INTEGER NOT NULL, created_at INTEGER NOT NULL, attempt INTEGER NOT NULL,
+    claimed_at INTEGER NOT NULL, deadline INTEGER NOT NULL, outcome TEXT
 ) STRICT;
 CREATE INDEX outbox_open ON outbox (created_at) WHERE outcome IS NULL;
 CREATE TABLE journal (
@@ -60,7 +60,8 @@ CREATE TABLE reservations (
 
 _INSERT_AUDIT = "INSERT INTO audit VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _SELECT_INTENT = (
-    "SELECT intent_id, instance, effect, number, request, created_at, attempt, claimed_at, deadline FROM outbox"
+    "SELECT intent_id, instance, effect, number, request, generation, created_at, attempt, claimed_at, deadline "
+    "FROM outbox"
 )
 _DAMAGED = (
     "The file is damaged or not a database. Keep a copy of it and of its -wal file, and restore a backup; the exchange "
@@ -247,7 +248,7 @@ class SqliteStore:
                 ],
             )
             self._db.executemany(
-                "INSERT INTO outbox VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",
+                "INSERT INTO outbox VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",
                 [msgspec.structs.astuple(intent) for commit in commits for intent in commit.requested],
             )
             for commit in commits:

@@ -440,7 +440,7 @@ def receipt(instance: str, version: int) -> Receipt:
 
 
 def intent(intent_id: str, at: int = 1000) -> Intent:
-    return Intent(intent_id, "A", "submit_buy", 7, b'{"price":"1.5"}', at, 1, at, at + 500)
+    return Intent(intent_id, "A", "submit_buy", 7, b'{"price":"1.5"}', 3, at, 1, at, at + 500)
 
 
 def prepare(store: Store) -> None:

@@ -30,6 +30,9 @@ from runtime.store import Commit, Store
 ResultT = TypeVar("ResultT")
 Delivery = tuple[EventContext, "asyncio.Future[Receipt]"]
 
+WITHDRAWN = "WITHDRAWN"
+"""The outcome of an intent that did nothing and was no longer wanted; no event tells of it."""
+
 _STALE_TIMERS = 64
 """Entries of timers that no longer run, beyond which they are swept out."""
 
@@ -70,7 +73,9 @@ class Worker:
         self._seen = SeenEvents(identity_expiry)
         self._open_attempts: dict[str, int] = {}
         self._dispatcher = Dispatcher(self.portfolio, self._seen, self._open_attempts, store.namespace)
-        self._outbox = Outbox(machine, effects, clock, self._claim, self._deliver, self._give_up)
+        self._outbox = Outbox(
+            machine, effects, clock, self._is_wanted, self._claim, self._withdraw, self._deliver, self._give_up
+        )
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
         self._inbox: list[Delivery] = []
         self._timers: list[tuple[int, str, int]] = []
@@ -388,6 +393,20 @@ class Worker:
     async def _claim(self, claim: Claim) -> None:
         await self._in_writer(lambda: self._store.claim(claim))
         self._open_attempts[claim.intent_id] = claim.attempt
+
+    def _is_wanted(self, intent: Intent) -> bool:
+        return self.instances[intent.instance].snapshot.generation == intent.generation
+
+    async def _withdraw(self, claim: Claim) -> None:
+        async with self._turn:
+            self._require_working()
+            definition = self.machine.definition
+            commit = Commit(
+                "", definition.name, definition.digest, self.clock.now(), 0, 0, "", None, [], [], [], [], None
+            )
+            commit.finished = [(claim.intent_id, claim.attempt, WITHDRAWN)]
+            await self._write([commit], _Before(self))
+            self._open_attempts.pop(claim.intent_id, None)
 
     def _deliver(self, ctx: EventContext) -> None:
         """Take an effect's outcome, unless all work has ended; the outbox in the store then still has the effect."""

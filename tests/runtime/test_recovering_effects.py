@@ -1,5 +1,6 @@
 """A process died with effects under way: what the next one does with them depends on what may be done twice."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ from runtime_world import Done, Go, Hands, LabData, Unknown, World, asynchronous
 
 from runtime.definition import EffectClass
 from runtime.effects import Claim, Retry
+from runtime.events import EventContext, Outcome
 from runtime.machine import Machine
 
 
@@ -179,3 +181,89 @@ async def test_a_look_up_that_proves_that_nothing_happened_may_answer_with_retry
         await world.wait(1_000)
         assert [name for name, _ in world.hands.asked] == attempts
         assert world.data.log == log
+
+
+@asynchronous
+async def test_a_claim_for_an_instant_to_come_is_looked_up_when_it_has_come() -> None:
+    """Before the process died it may have been sent, if the clock was set back since."""
+    hands = Hands({"ask": Retry("refused", otherwise=Unknown())})
+    world = World(asking(EffectClass.AT_MOST_ONCE), hands)
+    await world.start("x")
+    start = world.clock.now()
+    await world.send(Go())
+    hands.answers["recover_ask"] = Done(note="it was sent")
+    await world.restart(after=20)
+    await world.wait(79)
+    assert [name for name, _ in hands.asked] == ["ask"]
+    await world.wait(1)
+    assert [(name, claim.attempt, claim.claimed_at - start) for name, claim in hands.asked[1:]] == [
+        ("recover_ask", 2, 100)
+    ]
+    assert world.data.log == ["DONE it was sent"]
+
+
+def moving_on(kind: EffectClass) -> Machine:
+    """B asks; GO leads on to C while the answer is awaited."""
+    return lab(
+        {
+            "A": {"GO": to("B", request=("ask",))},
+            "B": {"GO": to("C"), "DONE": to("A")},
+            "C": {"DONE": to("A"), "UNKNOWN": to(None, do=("unknown",))},
+        },
+        effects={"ask": effect(kind, retry="patient")},
+    )
+
+
+@asynchronous
+async def test_no_further_attempt_is_made_once_the_phase_that_asked_was_left() -> None:
+    """A sender that hangs and then finds that it sent nothing: the instance has gone on, and may rest on that."""
+    world = World(moving_on(EffectClass.AT_MOST_ONCE), Hands())
+    hangs = asyncio.Event()
+
+    async def ask(request: object, claim: Claim) -> Retry:
+        await hangs.wait()
+        return Retry("never left", otherwise=Unknown())
+
+    world.hands.answers["ask"] = lambda request, claim: ask(request, claim)
+    await world.start("x")
+    world.worker.post(EventContext("GO", "x", world.clock.now(), Go()))
+    await world.worker.pump()
+    world.worker.post(EventContext("GO", "x", world.clock.now(), Go()))
+    await world.worker.pump()
+    hangs.set()
+    await world.settle()
+    await world.wait(10_000)
+    assert [claim.attempt for _, claim in world.hands.asked] == [1]
+    assert (world.phase, world.data.log) == ("C", ["unknown"])
+    assert world.store.load().open_intents == ()
+
+
+@asynchronous
+async def test_the_attempt_that_was_claimed_before_is_the_last() -> None:
+    world = World(moving_on(EffectClass.AT_MOST_ONCE), Hands({"ask": Retry("refused", otherwise=Unknown())}))
+    await world.start("x")
+    await world.send(Go())
+    await world.wait(50)
+    await world.send(Go())
+    await world.wait(10_000)
+    assert [claim.attempt for _, claim in world.hands.asked] == [1, 2]
+    assert (world.phase, world.data.log) == ("C", ["unknown"])
+
+
+@asynchronous
+async def test_what_is_proven_absent_after_a_crash_is_withdrawn_when_nobody_wants_it_any_more() -> None:
+    world = World(moving_on(EffectClass.AT_MOST_ONCE), Hands())
+    world.hands.answers["recover_ask"] = lambda request, claim: None
+    await world.start("x")
+    await world.send(Go())
+    await world.send(Go())
+    before = world.audit()
+    await world.restart(after=60_000)
+    assert [name for name, _ in world.hands.asked] == ["ask", "recover_ask"]
+    assert (world.phase, world.audit()) == ("C", before), "no event tells of it"
+    intent_id = world.hands.asked[0][1].intent_id
+    assert world.store.load().open_intents == ()
+    restart = await world.restart(after=60_000)
+    assert restart.open_intents == 0
+    stale = await world.send(Done(note="late"), intent=intent_id, attempt=1)
+    assert stale.outcome is Outcome.IGNORED
