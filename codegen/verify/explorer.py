@@ -61,6 +61,8 @@ def explore(
             alone = True
             state = found.states[place]
             for step, after, counts in following(state):
+                if after is state:
+                    continue
                 number = numbers.get(after)
                 if number is None:
                     number = numbers[after] = len(found.states)
