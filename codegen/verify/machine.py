@@ -6,7 +6,7 @@ the requests; then what was raised, within the same commit. A guard without a co
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import product
 from typing import Any, Literal, NamedTuple
 
@@ -44,13 +44,36 @@ class Plan(NamedTuple):
     """Whether there is a new order afterwards; otherwise the side has none."""
 
 
-Change = Request | Book | Plan
+class Wait(NamedTuple):
+    """An event that was raised waits for the next change of phase, as any other that is deferred."""
+
+    event: str
+
+
+Change = Request | Book | Plan | Wait
+How = Literal["handled", "ignored", "rejected", "deferred", "failed"]
+
+
+class Part(NamedTuple):
+    """What became of one event of a commit: of the one that led to it, or of one that was raised on the way.
+
+    `phase` and `to` are places in the order of the file. `answers` are those of the guards that were asked, in order.
+    """
+
+    event: str
+    how: How
+    phase: int
+    to: int
+    row: str = ""
+    answers: tuple[tuple[str, bool], ...] = ()
+    actions: tuple[str, ...] = ()
+    requests: tuple[str, ...] = ()
 
 
 class Taken(NamedTuple):
     """One way in which an event can be taken. `failed`: nothing of it happens, and the error event comes instead."""
 
-    how: Literal["handled", "ignored", "rejected", "deferred", "failed"]
+    how: How
     inner: Inner
     left: bool = False
     """Whether a phase was entered, be it the same one."""
@@ -58,6 +81,19 @@ class Taken(NamedTuple):
     rows: tuple[str, ...] = ()
     told: tuple[tuple[str | None, str | None], ...] = ()
     """What a venue says on the way: (reply, report)."""
+    parts: tuple[Part, ...] = ()
+    """One way to come to all that. Of a failure: how far it came."""
+    fails: str = ""
+    """What is to fail, where it is known: `guard NAME` or `action NAME`."""
+
+    @property
+    def effect(self) -> tuple[Any, ...]:
+        """All that counts, however it came about."""
+        return self[:6]
+
+
+Answers = tuple[tuple[str, bool], ...]
+_WITHOUT_BRANCH: dict[str, How] = {"defer": "deferred", "ignore": "ignored", "reject": "rejected"}
 
 
 class AbstractMachine:
@@ -77,6 +113,7 @@ class AbstractMachine:
         self._sets = {name: tuple(self._setters(action.sets)) for name, action in spec.actions.items()}
         self._actions = {name: self._changes(name) for name in spec.actions}
         self._memo: dict[Any, tuple[Taken, ...]] = {}
+        self._every: dict[Any, tuple[Taken, ...]] = {}
 
     @property
     def initial(self) -> Inner:
@@ -99,15 +136,31 @@ class AbstractMachine:
         memo = (inner, event, key)
         found = self._memo.get(memo)
         if found is None:
-            found = self._memo[memo] = tuple(dict.fromkeys(self._take(inner, event, about)))
+            every = self._take(inner, event, about)
+            found = self._memo[memo] = tuple({taken.effect: taken for taken in reversed([*every])}.values())[::-1]
         return found
+
+    def take_in_every_way(self, inner: Inner, event: str, about: Mapping[str, Any], key: Any) -> tuple[Taken, ...]:
+        """As `take`, but also the ways that come to the same by other answers, and those in which a handler fails."""
+        memo = (inner, event, key)
+        found = self._every.get(memo)
+        if found is None:
+            ways = [*self._take(inner, event, about)]
+            failures = (failure for taken in ways for failure in _failures(inner, taken))
+            found = self._every[memo] = tuple(dict.fromkeys([*ways, *failures]))
+        return found
+
+    def failing(self, inner: Inner, event: str, about: Mapping[str, Any], key: Any) -> Taken:
+        """A way in which a handler fails on the event; without one nothing is known of why it failed."""
+        part = Part(event, "failed", inner.phase, inner.phase)
+        ways = self.take_in_every_way(inner, event, about, key)
+        return next((taken for taken in ways if taken.fails), Taken("failed", inner, parts=(part,)))
 
     def _take(self, inner: Inner, event: str, about: Mapping[str, Any]) -> Iterator[Taken]:
         cell = self._cells[inner.phase][event]
-        if cell.kind == "defer":
-            yield Taken("deferred", inner)
-        elif cell.kind != "branches":
-            yield Taken("ignored" if cell.kind == "ignore" else "rejected", inner)
+        if cell.kind != "branches":
+            how = _WITHOUT_BRANCH[cell.kind]
+            yield Taken(how, inner, parts=(Part(event, how, inner.phase, inner.phase),))
         else:
             for taken, raised in self._apply(inner, event, about):
                 yield from self._settle(taken, raised, MAX_RAISED)
@@ -118,14 +171,17 @@ class AbstractMachine:
             yield taken
             return
         if left == 0:
-            yield Taken("failed", taken.inner)
+            yield Taken("failed", taken.inner, parts=taken.parts)
             return
         kind = self._cells[taken.inner.phase][raised[0]].kind
-        if kind == "reject":
-            yield Taken("failed", taken.inner)
-        elif kind != "branches":
-            # A raised event that is deferred would wait like any other; no event carries less, so it is let go here.
-            yield from self._settle(taken, raised[1:], left - 1)
+        if kind != "branches":
+            phase = taken.inner.phase
+            parts = (*taken.parts, Part(raised[0], _WITHOUT_BRANCH[kind], phase, phase))
+            if kind == "reject":
+                yield Taken("failed", taken.inner, parts=parts)
+                return
+            changes = (*taken.changes, Wait(raised[0])) if kind == "defer" else taken.changes
+            yield from self._settle(taken._replace(changes=changes, parts=parts), raised[1:], left - 1)
         else:
             for inner_taken, more in self._apply(taken.inner, raised[0], self.nothing_known):
                 joined = Taken(
@@ -135,20 +191,23 @@ class AbstractMachine:
                     taken.changes + inner_taken.changes,
                     taken.rows + inner_taken.rows,
                     taken.told + inner_taken.told,
+                    taken.parts + inner_taken.parts,
                 )
                 yield from self._settle(joined, raised[1:] + more, left - 1)
 
     def _apply(self, inner: Inner, event: str, about: Mapping[str, Any]) -> Iterator[tuple[Taken, tuple[str, ...]]]:
-        for branch in self._chosen(inner, event, about):
+        for branch, answers in self._chosen(inner, event, about):
             if branch is None:
-                yield Taken("failed", inner), ()
+                part = Part(event, "failed", inner.phase, inner.phase, answers=answers)
+                yield Taken("failed", inner, parts=(part,)), ()
             elif branch.ignored is not None:
-                yield Taken("ignored", inner, rows=(branch.id,)), ()
+                part = Part(event, "ignored", inner.phase, inner.phase, branch.id, answers)
+                yield Taken("ignored", inner, rows=(branch.id,), parts=(part,)), ()
             else:
-                yield from self._follow(inner, branch, about)
+                yield from self._follow(inner, event, branch, answers, about)
 
     def _follow(
-        self, inner: Inner, branch: Branch, about: Mapping[str, Any]
+        self, inner: Inner, event: str, branch: Branch, answers: Answers, about: Mapping[str, Any]
     ) -> Iterator[tuple[Taken, tuple[str, ...]]]:
         target: int | None = None
         if branch.to is not None:
@@ -156,7 +215,8 @@ class AbstractMachine:
         elif branch.history is not None:
             target = inner.history[self.history_groups.index(branch.history)]
             if target < 0:
-                yield Taken("failed", inner), ()
+                part = Part(event, "failed", inner.phase, inner.phase, answers=answers)
+                yield Taken("failed", inner, parts=(part,)), ()
                 return
         do, requests, raised = branch.do, branch.request, branch.raises
         history = inner.history
@@ -171,7 +231,8 @@ class AbstractMachine:
         for facts in self._facts_after(inner, do, about):
             after = Inner(inner.phase if target is None else target, facts, history)
             told = ((branch.reply, branch.report),) if branch.reply is not None or branch.report is not None else ()
-            yield Taken("handled", after, target is not None, changes, (branch.id,), told), raised
+            part = Part(event, "handled", inner.phase, after.phase, branch.id, answers, do, requests)
+            yield Taken("handled", after, target is not None, changes, (branch.id,), told, (part,)), raised
 
     def _remembered(self, inner: Inner, target: int) -> History:
         around, ahead = (self.machine.phase_groups[self.phases[place]] for place in (inner.phase, target))
@@ -180,24 +241,11 @@ class AbstractMachine:
             for group, left in zip(self.history_groups, inner.history, strict=True)
         )
 
-    def _chosen(self, inner: Inner, event: str, about: Mapping[str, Any]) -> Iterator[Branch | None]:
-        """Each branch that can be the first to hold; None when all guards can fail."""
+    def _chosen(self, inner: Inner, event: str, about: Mapping[str, Any]) -> Iterator[tuple[Branch | None, Answers]]:
+        """Each branch that can be the first to hold, with the answers that lead to it; None when all can fail."""
         branches = self._cells[inner.phase][event].branches
         env = self._environment(inner.phase, inner.facts, about)
-        asked = dict.fromkeys(guard for branch in branches for guard, _ in branch.guards)
-        answers = [self._answers(guard, env) for guard in asked]
-        seen: set[int] = set()
-        for values in product(*answers):
-            answered = dict(zip(asked, values, strict=True))
-            holding = (
-                number
-                for number, branch in enumerate(branches)
-                if all(answered[guard] is wanted for guard, wanted in branch.guards)
-            )
-            place = next(holding, len(branches))
-            if place not in seen:
-                seen.add(place)
-                yield branches[place] if place < len(branches) else None
+        yield from chosen(branches, lambda guard: self._answers(guard, env))
 
     def _answers(self, guard: str, env: Mapping[str, Any]) -> tuple[bool, ...]:
         must, may = self._guards[guard]
@@ -258,3 +306,41 @@ class AbstractMachine:
             if name.startswith("event."):
                 known[name] = False if domain is None else len(domain) - 1 if name.endswith((".side", ".order")) else 0
         return known
+
+
+def chosen(
+    branches: tuple[Branch, ...], possible: Callable[[str], tuple[bool, ...]]
+) -> Iterator[tuple[Branch | None, Answers]]:
+    """Each way to ask the guards of a cell, one after the other until a branch holds: that branch, or None, and the
+    answers on the way. `possible` gives the answers that a guard may give."""
+    guards = dict.fromkeys(guard for branch in branches for guard, _ in branch.guards)
+    seen: set[tuple[str, Answers]] = set()
+    for values in product(*(possible(guard) for guard in guards)):
+        given = dict(zip(guards, values, strict=True))
+        found, asked = _first_that_holds(branches, given)
+        key = (found.id if found is not None else "", asked)
+        if key not in seen:
+            seen.add(key)
+            yield found, asked
+
+
+def _first_that_holds(branches: tuple[Branch, ...], given: Mapping[str, bool]) -> tuple[Branch | None, Answers]:
+    asked: dict[str, bool] = {}
+    for branch in branches:
+        for guard, wanted in branch.guards:
+            asked[guard] = given[guard]
+            if given[guard] is not wanted:
+                break
+        else:
+            return branch, tuple(asked.items())
+    return None, tuple(asked.items())
+
+
+def _failures(before: Inner, taken: Taken) -> Iterator[Taken]:
+    """The same event with each guard that is asked, or each action that runs, failing instead."""
+    for place, part in enumerate(taken.parts):
+        so_far = taken.parts[: place + 1]
+        for guard, _ in part.answers:
+            yield Taken("failed", before, parts=so_far, fails=f"guard {guard}")
+        for action in part.actions:
+            yield Taken("failed", before, parts=so_far, fails=f"action {action}")

@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 
 from codegen.model import Spec
 from codegen.scope import NO_ORDER, PAST, PRESENT
-from codegen.verify.machine import AbstractMachine, Book, Inner, Plan, Request, Taken
+from codegen.verify.machine import AbstractMachine, Book, Inner, Plan, Request, Taken, Wait
 from codegen.verify.orders import OrderLife
 
 MAX_DEFERRED = 2
@@ -63,6 +63,14 @@ class State(NamedTuple):
     """Whether a fill that is not in the books was reported, and the machine let the report go."""
 
 
+class Take(NamedTuple):
+    """One commit of the machine. `offered`: the event had waited for a change of phase."""
+
+    event: str
+    offered: bool
+    taken: Taken
+
+
 class Step(NamedTuple):
     """One thing that happens. `effect` and `event` say what it is about; `told` what the venue or the answer says."""
 
@@ -73,8 +81,15 @@ class Step(NamedTuple):
     which: int = NONE
     fills: int = 0
     told: str | None = None
-    rows: tuple[str, ...] = ()
+    takes: tuple[Take, ...] = ()
     venue_rows: tuple[str, ...] = ()
+    answer: tuple[Report, ...] = ()
+    """What an answer about all orders says."""
+
+    @property
+    def rows(self) -> tuple[str, ...]:
+        """The rows that the machine took, in order."""
+        return tuple(row for take in self.takes for row in take.taken.rows)
 
 
 Next = tuple[Step, State, int]
@@ -105,16 +120,20 @@ class World:
     spec: the machine, without findings.
     venue: the machine of its venue.
     under_way: how many requests are followed at once; of more than these any is left open.
+    thorough: take events in every way, also such as change nothing and such in which a handler fails.
     """
 
-    def __init__(self, spec: Spec, venue: Spec | None, under_way: int) -> None:
+    def __init__(self, spec: Spec, venue: Spec | None, under_way: int, thorough: bool = False) -> None:
         self.machine = AbstractMachine(spec, venue)
         self.spec = spec
         self.life = OrderLife(spec.venue, venue) if spec.venue is not None and venue is not None else None
         self.sides = tuple(spec.venue.orders) if spec.venue is not None else ()
         self._under_way = under_way
+        self._thorough = thorough
+        self._error = Delivery(spec.error_event)
         self._effects = self._read_effects()
         self._effect_place = {effect.name: place for place, effect in enumerate(self._effects)}
+        self._alone = frozenset(place for place, effect in enumerate(self._effects) if effect.is_alone)
         self._stages: list[Any] = [ASKED, ADRIFT, LOOKING, LOOKING_ADRIFT]
         self._stage_place: dict[Any, int] = {}
         self._abouts: dict[Any, dict[str, Any]] = {}
@@ -154,27 +173,28 @@ class World:
     def next(self, state: State) -> Iterator[Next]:
         """Every step from `state`, with what it may be counted upon as."""
         for event in self._outside:
-            for after, rows in self._deliver(state, Delivery(event)):
-                yield Step("outside", event, rows=rows), after, OUTSIDE
+            for after, takes in self._deliver(state, Delivery(event)):
+                yield Step("outside", event, takes=takes), after, OUTSIDE
         timeout = self.spec.phases[self.machine.phases[state.inner.phase]].timeout
         if timeout is not None and state.timer:
-            for after, rows in self._deliver(state._replace(timer=False), Delivery(timeout.raises)):
-                yield Step("timer", timeout.raises, rows=rows), after, TIMERS
+            for after, takes in self._deliver(state._replace(timer=False), Delivery(timeout.raises)):
+                yield Step("timer", timeout.raises, takes=takes), after, TIMERS
         for pending in state.pending:
             yield from self._requests(state, pending)
         yield from self._reported(state)
         if self.life is not None:
             yield from self._venue(state, self.life)
         yield from self._crash(state)
-        for after, rows in self._deliver(state, Delivery(self.spec.error_event)):
-            yield Step("failure", self.spec.error_event, rows=rows), after, 0
+        for after, takes in self._deliver(state, self._error):
+            yield Step("failure", self.spec.error_event, takes=takes), after, 0
 
     # --- what is under way -------------------------------------------------------------------------------------------
 
     def _requests(self, state: State, pending: Pending) -> Iterator[Next]:
         effect, stage = self._effects[pending[0]], self._stages[pending[2]]
         side, which = (pending[1] // 2, pending[1] % 2) if pending[1] >= 0 else (NONE, NONE)
-        without = state._replace(pending=tuple(other for other in state.pending if other != pending))
+        rest_pending = tuple([other for other in state.pending if other != pending])
+        without = State(state.inner, state.timer, state.deferred, state.orders, rest_pending, state.lost)
         if effect.is_alone:
             for outcome, event in effect.outcomes.items():
                 yield from self._answered(without, effect, outcome, Delivery(event), ANSWERS)
@@ -265,13 +285,13 @@ class World:
     def _answered(
         self, state: State, effect: _Effect, outcome: str, delivery: Delivery, counted: int, kind: Kind = "answer"
     ) -> Iterator[Next]:
-        step = Step(kind, delivery.event, effect.name, delivery.side, delivery.which, delivery.fills, outcome)
-        for after, rows in self._deliver(state, delivery):
-            yield step._replace(rows=rows), after, counted
+        about = (delivery.event, effect.name, delivery.side, delivery.which, delivery.fills, outcome)
+        for after, takes in self._deliver(state, delivery):
+            yield Step(kind, *about, takes, answer=delivery.answer), after, counted
         if kind == "answer":
             # The same, but a handler fails on the way: the answer is gone.
-            for after, rows in self._deliver(state, Delivery(self.spec.error_event)):
-                yield step._replace(kind="failure", rows=rows), after, 0
+            for after, takes in self._deliver(state, self._error):
+                yield Step("failure", *about, takes), after, 0
 
     # --- the venue ---------------------------------------------------------------------------------------------------
 
@@ -290,11 +310,12 @@ class World:
         telling = self._telling.get(key)
         if telling is None:
             deliveries = dict.fromkeys(self._on_their_way(state))
-            telling = self._telling[key] = tuple(one for one in deliveries if self._tells(state, one))
+            telling = self._telling[key] = tuple(one for one in deliveries if self._thorough or self._tells(state, one))
         for delivery in telling:
-            for after, rows in self._deliver(state, delivery):
-                if after != state:
-                    step = Step("report", delivery.event, "", delivery.side, delivery.which, delivery.fills, rows=rows)
+            for after, takes in self._deliver(state, delivery):
+                if self._thorough or after != state:
+                    told = (delivery.event, "", delivery.side, delivery.which, delivery.fills, None)
+                    step = Step("report", *told, takes, answer=delivery.answer)
                     yield step, after, 0
 
     def _on_their_way(self, state: State) -> Iterator[Delivery]:
@@ -353,7 +374,7 @@ class World:
         order = state.orders[place]
         assert order is not None
         orders = (*state.orders[:place], (to, *order[1:]), *state.orders[place + 1 :])
-        return self._tidied(state._replace(orders=orders))
+        return self._tidied(State(state.inner, state.timer, state.deferred, orders, state.pending, state.lost))
 
     # --- the process -------------------------------------------------------------------------------------------------
 
@@ -380,55 +401,66 @@ class World:
 
     # --- one event, one commit ---------------------------------------------------------------------------------------
 
-    def _deliver(self, state: State, delivery: Delivery) -> Iterator[tuple[State, tuple[str, ...]]]:
+    def _deliver(self, state: State, delivery: Delivery) -> Iterator[tuple[State, tuple[Take, ...]]]:
         """Every way in which the machine can take the event, and then what waited for a change of phase."""
-        for after, left, rows in self._commit(state, delivery):
+        for after, left, takes in self._commit(state, delivery):
             if left and after.deferred:
-                yield from self._offer(after, 0, rows)
+                yield from self._offer(after, 0, takes)
             else:
-                yield after, rows
+                yield after, takes
 
-    def _offer(self, state: State, place: int, rows: tuple[str, ...]) -> Iterator[tuple[State, tuple[str, ...]]]:
+    def _offer(self, state: State, place: int, takes: tuple[Take, ...]) -> Iterator[tuple[State, tuple[Take, ...]]]:
         while place < len(state.deferred) and self.machine.defers(state.inner.phase, state.deferred[place].event):
             place += 1
         if place == len(state.deferred):
-            yield state, rows
+            yield state, takes
             return
         waiting = state.deferred[place]
         rest = state._replace(deferred=(*state.deferred[:place], *state.deferred[place + 1 :]))
-        for delivery in (waiting, Delivery(self.spec.error_event)):
-            for after, left, more in self._commit(rest, delivery):
-                yield from self._offer(after, 0 if left else place, rows + more)
+        for after, left, more in self._commit(rest, waiting, offered=True):
+            yield from self._offer(after, 0 if left else place, takes + more)
+        if not self._thorough:
+            # A handler may fail on it as well; whoever looks at every way has met that above.
+            failed = self.machine.failing(rest.inner, waiting.event, *self._about(rest, waiting))
+            for after, left, more in self._failed(rest, waiting, (Take(waiting.event, True, failed),)):
+                yield from self._offer(after, 0 if left else place, takes + more)
 
-    def _commit(self, state: State, delivery: Delivery) -> Iterator[tuple[State, bool, tuple[str, ...]]]:
+    def _commit(
+        self, state: State, delivery: Delivery, offered: bool = False
+    ) -> Iterator[tuple[State, bool, tuple[Take, ...]]]:
         about, key = self._about(state, delivery)
-        for taken in self.machine.take(state.inner, delivery.event, about, key):
+        take = self.machine.take_in_every_way if self._thorough else self.machine.take
+        for taken in take(state.inner, delivery.event, about, key):
+            takes = (Take(delivery.event, offered, taken),)
             if taken.how == "deferred":
-                if delivery in state.deferred:
-                    yield state, False, ()
-                elif delivery.which == LONG_AGO:
-                    yield state, False, ()  # It may arrive again at any time, so nothing is gained by keeping it.
+                if delivery in state.deferred or delivery.which == LONG_AGO:
+                    # It may arrive again at any time, so nothing is gained by keeping it. (The runtime keeps it.)
+                    if not self._thorough:
+                        yield state, False, takes
                 elif len(state.deferred) < MAX_DEFERRED:
-                    yield state._replace(deferred=(*state.deferred, delivery)), False, ()
+                    yield state._replace(deferred=(*state.deferred, delivery)), False, takes
             elif taken.how == "handled":
                 made = self._changed(state, delivery, taken)
                 if made is None:
-                    yield from self._failed(state, delivery)
+                    yield from self._failed(state, delivery, takes)
                 else:
                     for after in made:
-                        yield after, taken.left, taken.rows
+                        yield after, taken.left, takes
             elif taken.how == "failed":
-                yield from self._failed(state, delivery)
-            elif delivery.fills > about["event.booked"] if delivery.side >= 0 else False:
-                yield state._replace(lost=True), False, taken.rows
+                yield from self._failed(state, delivery, takes)
+            elif delivery.side >= 0 and delivery.fills > about["event.booked"]:
+                yield state._replace(lost=True), False, takes
             else:
-                yield state, False, taken.rows
+                yield state, False, takes
 
-    def _failed(self, state: State, delivery: Delivery) -> Iterator[tuple[State, bool, tuple[str, ...]]]:
+    def _failed(
+        self, state: State, delivery: Delivery, takes: tuple[Take, ...]
+    ) -> Iterator[tuple[State, bool, tuple[Take, ...]]]:
         if delivery.event == self.spec.error_event:
-            yield state, False, ()
+            yield state, False, takes
         else:
-            yield from self._commit(state, Delivery(self.spec.error_event))
+            for after, left, more in self._commit(state, Delivery(self.spec.error_event)):
+                yield after, left, takes + more
 
     def _changed(self, state: State, delivery: Delivery, taken: Taken) -> list[State] | None:
         """The states after the commit; None when it fails because there is no order to ask about."""
@@ -436,10 +468,16 @@ class World:
         pending = state.pending
         if taken.left:
             # Answers to what was asked in an earlier visit may arrive at any time, so they are not followed one by one.
-            pending = tuple(one for one in pending if not self._effects[one[0]].is_alone)
-        states = [state._replace(inner=taken.inner, timer=timer, pending=pending)]
+            pending = tuple([one for one in pending if one[0] not in self._alone])
+        states = [State(taken.inner, timer, state.deferred, state.orders, pending, state.lost)]
         for change in taken.changes:
-            if isinstance(change, Book):
+            if isinstance(change, Wait):
+                states = [
+                    one._replace(deferred=(*one.deferred, Delivery(change.event)))
+                    for one in states
+                    if len(one.deferred) < MAX_DEFERRED
+                ]
+            elif isinstance(change, Book):
                 states = [self._booked(one, delivery) for one in states]
             elif isinstance(change, Plan):
                 states = [self._planned(one, self.sides.index(change.side), change.anew) for one in states]
@@ -459,7 +497,8 @@ class World:
             order = orders[place]
             if order is not None:
                 orders[place] = (order[0], max(order[1], fills), order[2])
-        return self._tidied(state._replace(orders=tuple(orders)))
+        booked = tuple(orders)
+        return self._tidied(State(state.inner, state.timer, state.deferred, booked, state.pending, state.lost))
 
     def _planned(self, state: State, side: int, anew: bool) -> State:
         now, earlier = 2 * side, 2 * side + 1
