@@ -96,6 +96,7 @@ class Document:
             UnreadableError: the text cannot be read at all.
         """
         self.name = name
+        self.text = text
         self.lines = text.splitlines()
         self.duplicates: list[tuple[str, Position, Position]] = []
         """Keys given twice in one mapping: (key, position of the second, position of the first)."""

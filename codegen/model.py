@@ -30,6 +30,8 @@ class Source(Protocol):
 
     name: str
     """The path as it is shown to a reader and named in generated files."""
+    text: str
+    """All of it."""
 
     def key(self, path: Path) -> Position:
         """Where the key at the end of `path` stands (for an item of a list, the item)."""

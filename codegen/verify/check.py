@@ -11,6 +11,7 @@ from codegen.verify.explorer import Explored, explore
 from codegen.verify.liveness import can_reach, way_to_one_that_cannot
 from codegen.verify.result import Broken, Verified
 from codegen.verify.story import Storyteller
+from codegen.verify.trace import Tracer
 from codegen.verify.world import ANSWERS, MAX_DEFERRED, OUTSIDE, TIMERS, State, Step, World
 
 UNDER_WAY = 3
@@ -46,6 +47,7 @@ class _Check:
         self._world = World(spec, venue, under_way)
         self._asker = Asker(spec, venue, self._world)
         self._stories = Storyteller(spec, venue, self._world)
+        self._tracer = Tracer(spec, venue, self._world)
         self._claims = self._asker.claims()
         self._first: dict[str, int] = {}
         self._closed: set[int] = set()
@@ -162,7 +164,9 @@ class _Check:
     def _broken(self, name: str, loss: str, path: Path, way: Sequence[tuple[Step, State]], ending: str) -> Broken:
         source = self._spec.source
         line = source.key(path).line if path else 1
-        return Broken(name, loss, source.name, line, self._stories.tell(way, self._world.initial), ending)
+        told = self._stories.tell(way, self._world.initial)
+        trace = self._tracer.counterexample(way, [(one.actor, one.words) for one in told], name, loss, ending)
+        return Broken(name, loss, source.name, line, told, ending, trace)
 
     def _claimed(self) -> list[str]:
         """Everything that was looked at, in words."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from codegen.verify.trace import Trace
+
 Actor = Literal["bot", "venue", "process", "outside"]
 
 
@@ -52,6 +54,8 @@ class Broken:
     line: int
     steps: tuple[TraceStep, ...]
     ending: str
+    trace: Trace
+    """The same as data that can be played again."""
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data for a script."""
