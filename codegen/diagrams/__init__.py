@@ -15,7 +15,7 @@ from codegen.diagrams.straighten import straighten
 from codegen.diagrams.style import clean
 from codegen.model import Machine
 
-__all__ = ["RendererError", "render", "write_png"]
+__all__ = ["RendererError", "machine_svg", "render", "write_png"]
 
 PNG_DPI = 144
 
@@ -23,13 +23,11 @@ PNG_DPI = 144
 def render(machine: Machine) -> dict[str, str]:
     """The text of each file, by its path below the machine's folder. Raises RendererError."""
     note = f"Generated from {clean(machine.spec.source.name)}; do not edit. Run `make generate`."
-    edges = {edge.id: (f"{edge.tail}->{edge.head}", edge.branches) for edge in map_view(machine).edges}
-    source = overview(machine).source
     files = {
-        "machine.dot": f"// {note}\n{source}",
+        "machine.dot": f"// {note}\n{overview(machine).source}",
         "machine.mmd": f"%% {note}\n{mermaid(machine)}",
         "README.md": page(machine),
-        "machine.svg": tidy_svg(draw(_placed(source), "svg", placed=True), note, edges),
+        "machine.svg": machine_svg(machine, note),
     }
     views = focuses(machine)
     sources = [focus_diagram(machine, view).source for view in views.values()]
@@ -41,6 +39,12 @@ def render(machine: Machine) -> dict[str, str]:
         files[f"phases/{phase}.dot"] = f"// {note}\n{source}"
         files[f"phases/{phase}.svg"] = tidy_svg(drawn, note, leaving)
     return files
+
+
+def machine_svg(machine: Machine, note: str) -> str:
+    """The map of a machine as SVG, with a comment. Raises RendererError."""
+    edges = {edge.id: (f"{edge.tail}->{edge.head}", edge.branches) for edge in map_view(machine).edges}
+    return tidy_svg(draw(_placed(overview(machine).source), "svg", placed=True), note, edges)
 
 
 def write_png(machine: Machine, folder: Path) -> list[Path]:

@@ -148,6 +148,8 @@ class Storyteller:
     def _state(self, order: Order) -> str:
         life = self._world.life
         assert life is not None
+        if order[0] == 0:
+            return "not there yet"
         phase, fills, booked = life.phase_names[life.phase[order[0]]], life.fills[order[0]], order[1]
         if not fills and not booked:
             return phase
