@@ -47,6 +47,11 @@ def load(path: FilePath) -> Loaded:
         document = read_document(path, name)
     except UnreadableError as error:
         return Loaded(path, error.lines, None, None, (error.trouble,))
+    return understood(path, document)
+
+
+def understood(path: FilePath, document: Document) -> Loaded:
+    """The spec that a document holds, which is shown to readers as the file at `path`."""
     troubles = [
         Trouble(
             "duplicate_key",

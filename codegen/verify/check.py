@@ -28,6 +28,7 @@ def verify(
     under_way: int = UNDER_WAY,
     at_most: int = AT_MOST,
     progress: Progress | None = None,
+    only_first: bool = False,
 ) -> Verified:
     """Everything there is to say about a spec without findings.
 
@@ -36,8 +37,9 @@ def verify(
         under_way: how many requests are followed at once.
         at_most: how many states are looked at before giving up.
         progress: told now and then how many states are known and how many of them were looked at.
+        only_first: end the search as soon as anything is broken.
     """
-    return _Check(spec, venue, under_way).run(at_most, progress)
+    return _Check(spec, venue, under_way).run(at_most, progress, only_first)
 
 
 class _Check:
@@ -52,13 +54,13 @@ class _Check:
         self._first: dict[str, int] = {}
         self._closed: set[int] = set()
 
-    def run(self, at_most: int, progress: Progress | None) -> Verified:
+    def run(self, at_most: int, progress: Progress | None, only_first: bool) -> Verified:
         started = time.process_time()
         explored = explore(
             self._world.initial,
             self._world.next,
             self._goes_on,
-            lambda known: known > (at_most if not self._closed else self._last()),
+            lambda known: known > (at_most if not self._closed else 0 if only_first else self._last()),
             progress,
         )
         broken = [
