@@ -84,7 +84,7 @@ class Taken(NamedTuple):
     parts: tuple[Part, ...] = ()
     """One way to come to all that. Of a failure: how far it came."""
     fails: str = ""
-    """What is to fail, where it is known: `guard NAME` or `action NAME`."""
+    """What is to fail: `guard NAME`, `action NAME`, `request` or `commit`; empty where the table itself says so."""
 
     @property
     def effect(self) -> tuple[Any, ...]:
@@ -151,10 +151,10 @@ class AbstractMachine:
         return found
 
     def failing(self, inner: Inner, event: str, about: Mapping[str, Any], key: Any) -> Taken:
-        """A way in which a handler fails on the event; without one nothing is known of why it failed."""
+        """A way in which a handler fails on the event; where it has none, its commit is refused."""
         part = Part(event, "failed", inner.phase, inner.phase)
         ways = self.take_in_every_way(inner, event, about, key)
-        return next((taken for taken in ways if taken.fails), Taken("failed", inner, parts=(part,)))
+        return next((taken for taken in ways if taken.fails), Taken("failed", inner, parts=(part,), fails="commit"))
 
     def _take(self, inner: Inner, event: str, about: Mapping[str, Any]) -> Iterator[Taken]:
         cell = self._cells[inner.phase][event]

@@ -130,6 +130,7 @@ class World:
         self.sides = tuple(spec.venue.orders) if spec.venue is not None else ()
         self._under_way = under_way
         self._thorough = thorough
+        self._met: set[Any] = set()
         self._error = Delivery(spec.error_event)
         self._effects = self._read_effects()
         self._effect_place = {effect.name: place for place, effect in enumerate(self._effects)}
@@ -172,21 +173,48 @@ class World:
 
     def next(self, state: State) -> Iterator[Next]:
         """Every step from `state`, with what it may be counted upon as."""
-        for event in self._outside:
-            for after, takes in self._deliver(state, Delivery(event)):
-                yield Step("outside", event, takes=takes), after, OUTSIDE
-        timeout = self.spec.phases[self.machine.phases[state.inner.phase]].timeout
-        if timeout is not None and state.timer:
-            for after, takes in self._deliver(state._replace(timer=False), Delivery(timeout.raises)):
-                yield Step("timer", timeout.raises, takes=takes), after, TIMERS
+        yield from self._by_itself(state)
         for pending in state.pending:
             yield from self._requests(state, pending)
         yield from self._reported(state)
         if self.life is not None:
             yield from self._venue(state, self.life)
         yield from self._crash(state)
+        yield from self._fails(state)
+
+    def _by_itself(self, state: State) -> Iterator[Next]:
+        """What needs nothing that is under way."""
+        for event in self._outside:
+            for after, takes in self._deliver(state, Delivery(event)):
+                yield Step("outside", event, takes=takes), after, OUTSIDE
+        timeout = self.spec.phases[self.machine.phases[state.inner.phase]].timeout
+        if timeout is not None and state.timer:
+            for after, takes in self._deliver(state._replace(timer=False), Delivery(timeout.raises), by_timer=True):
+                yield Step("timer", timeout.raises, takes=takes), after, TIMERS
+
+    def _fails(self, state: State) -> Iterator[Next]:
         for after, takes in self._deliver(state, self._error):
             yield Step("failure", self.spec.error_event, takes=takes), after, 0
+
+    def news(self, state: State) -> Iterator[tuple[Step, State]]:
+        """Every step of the machine from `state` that is not like one from a state that was asked for before.
+
+        Alike: the machine is at the same place and hears the same. It is for a `thorough` world.
+        """
+        inner, deferred = state.inner, state.deferred
+        if self._is_new((inner, deferred, state.timer)):
+            yield from ((step, after) for step, after, _ in self._by_itself(state))
+            yield from ((step, after) for step, after, _ in self._fails(state))
+        for pending in state.pending:
+            if self._is_new((inner, deferred, state.orders, pending)):
+                yield from ((step, after) for step, after, _ in self._requests(state, pending) if step.takes)
+        if self._is_new((inner, deferred, state.orders)):
+            yield from ((step, after) for step, after, _ in self._reported(state))
+
+    def _is_new(self, key: Any) -> bool:
+        before = len(self._met)
+        self._met.add(key)
+        return len(self._met) > before
 
     # --- what is under way -------------------------------------------------------------------------------------------
 
@@ -401,8 +429,15 @@ class World:
 
     # --- one event, one commit ---------------------------------------------------------------------------------------
 
-    def _deliver(self, state: State, delivery: Delivery) -> Iterator[tuple[State, tuple[Take, ...]]]:
+    def _deliver(
+        self, state: State, delivery: Delivery, by_timer: bool = False
+    ) -> Iterator[tuple[State, tuple[Take, ...]]]:
         """Every way in which the machine can take the event, and then what waited for a change of phase."""
+        if self._thorough:
+            there = tuple(order is not None for order in state.orders)
+            about = self._about(state, delivery)[1]
+            if not self._is_new((state.inner, state.deferred, there, delivery.event, about, by_timer)):
+                return
         for after, left, takes in self._commit(state, delivery):
             if left and after.deferred:
                 yield from self._offer(after, 0, takes)
@@ -442,7 +477,8 @@ class World:
             elif taken.how == "handled":
                 made = self._changed(state, delivery, taken)
                 if made is None:
-                    yield from self._failed(state, delivery, takes)
+                    failed = Taken("failed", state.inner, parts=taken.parts, fails="request")
+                    yield from self._failed(state, delivery, (Take(delivery.event, offered, failed),))
                 else:
                     for after in made:
                         yield after, taken.left, takes
