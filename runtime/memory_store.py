@@ -32,6 +32,8 @@ class _Tables(msgspec.Struct):
 class MemoryStore:
     """Keeps everything in dictionaries; a refused commit leaves them as they were."""
 
+    waits = False
+
     def __init__(self, namespace: str = "memory") -> None:
         self.namespace = namespace
         self._tables: _Tables | None = _Tables()

@@ -83,6 +83,8 @@ class SqliteStore:
         StoreError: the file cannot be used; the message says why and what to do.
     """
 
+    waits = True
+
     def __init__(
         self, path: Path, *, namespace: str | None = None, durable: bool = True, read_only: bool = False
     ) -> None:

@@ -91,6 +91,11 @@ class Store(Protocol):
     """Where commits go. Every method may raise StoreError; after one, nothing of the call is in the store."""
 
     @property
+    def waits(self) -> bool:
+        """Whether a call may wait for a disk or a network, so that it belongs in a thread of its own."""
+        ...
+
+    @property
     def namespace(self) -> str:
         """Distinguishes this store's intents from every other store's on the same exchange account."""
         ...

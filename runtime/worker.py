@@ -446,6 +446,8 @@ class Worker:
         return timer is not None and timer.generation == generation and timer.due_at == due_at
 
     async def _in_writer(self, call: Callable[[], ResultT]) -> ResultT:
+        if not self._store.waits:
+            return call()
         return await asyncio.get_running_loop().run_in_executor(self._writer, call)
 
     @staticmethod

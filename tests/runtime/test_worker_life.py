@@ -51,6 +51,8 @@ def machine() -> Machine:
 class SlowStore(KeptStore):
     """A commit waits for the gate, as it would for a disk."""
 
+    waits = True
+
     def __init__(self) -> None:
         super().__init__()
         self.gate = threading.Event()
