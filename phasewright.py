@@ -130,12 +130,15 @@ def verify(
     under_way: Annotated[
         int | None, typer.Option("--requests", min=1, help="How many requests are followed at once. Default: 3.")
     ] = None,
+    counterexamples: Annotated[
+        Path, typer.Option("--counterexamples", help="Where a broken claim is drawn.", metavar="DIR")
+    ] = Path("counterexamples"),
     json: Json = False,
 ) -> None:
     """Play the specs against a hostile exchange.
 
     And against a process that crashes. Says what holds and in how many states, or tells the shortest way to each
-    loss; status 1 for any.
+    loss and draws it; status 1 for any.
     """
     from codegen import commands
     from codegen.verify.text import render_verified
@@ -146,14 +149,37 @@ def verify(
 
     results = []
     with _spec_explained():
-        for result in commands.verify(spec, machine or (), under_way, progress):
+        for result in commands.verify(spec, machine or (), under_way, progress, counterexamples):
             results.append(result)
             if not json:
                 typer.echo(("\r" if sys.stderr.isatty() else "") + render_verified(result))
     if json:
         _print_json([result.to_dict() for result in results])
+    for result in results:
+        if result.not_written:
+            _fail(result.not_written)
     if not all(result.holds for result in results):
         raise typer.Exit(FOUND)
+
+
+@app.command()
+def simulate(
+    machine: Annotated[str, typer.Argument(help="The machine to walk through.")] = "trading",
+    spec: SpecDir = Path("spec"),
+    under_way: Annotated[
+        int | None, typer.Option("--requests", min=1, help="How many requests are followed at once. Default: 3.")
+    ] = None,
+) -> None:
+    """Walk through a machine by hand, against everything that can happen.
+
+    Shows where it is and what can happen next; choose by number, and the step is taken. A claim that is broken on the
+    way is said at once. Choices may also be piped in, one on a line; the walk ends with them.
+    """
+    from codegen import commands
+    from codegen.walking import Walking
+
+    with _spec_explained():
+        Walking(commands.walk(spec, machine, under_way), _console(), sys.stdin).run()
 
 
 @app.command()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path as FilePath
+from typing import TYPE_CHECKING
 
 from codegen.document import Trouble
 from codegen.findings import Finding, has_errors, in_order
@@ -14,10 +15,13 @@ from codegen.flatten import flatten
 from codegen.formatting import FormatterError
 from codegen.lint.runner import findings, trouble_finding
 from codegen.loading import Loaded, load
-from codegen.model import Machine, Position
+from codegen.model import Machine, Position, Spec
 from codegen.output import Drift, Written, compare, write
 from codegen.render import render
 from codegen.verify.result import Verified
+
+if TYPE_CHECKING:
+    from codegen.verify.walk import Walk
 
 
 class CommandError(Exception):
@@ -99,11 +103,12 @@ def verify(
     machines: Sequence[str] = (),
     under_way: int | None = None,
     progress: Callable[[str, int, int], None] | None = None,
+    counterexamples: FilePath | None = None,
 ) -> Iterator[Verified]:
     """Each machine of the folder, or each of `machines`, against its venue: what holds, or how it is lost.
 
     `under_way` is how many requests are followed at once. `progress` is told a machine's name, how many of its states
-    are known, and how many of them were looked at.
+    are known, and how many of them were looked at. Into the folder `counterexamples` each broken claim is drawn.
 
     Raises:
         SpecError: a spec has errors; nothing was verified.
@@ -112,15 +117,44 @@ def verify(
     from codegen.verify.check import UNDER_WAY
     from codegen.verify.check import verify as verify_machine
 
-    specs = {machine.spec.machine: machine.spec for machine in _sound([spec_dir])[0]}
-    for name in machines or specs:
-        if name not in specs:
-            raise CommandError(f"there is no machine `{name}` in {spec_dir}; there is {', '.join(specs) or 'none'}")
-    for name in machines or specs:
-        spec = specs[name]
-        venue = specs.get(spec.venue.machine) if spec.venue is not None else None
+    known = {machine.spec.machine: machine for machine in _sound([spec_dir])[0]}
+    for name in machines or known:
+        _known(known, name, spec_dir)
+    for name in machines or known:
+        spec, venue = known[name].spec, _venue(known, name)
         told = partial(progress, name) if progress is not None else None
-        yield verify_machine(spec, venue, under_way or UNDER_WAY, progress=told)
+        verified = verify_machine(spec, venue, under_way or UNDER_WAY, progress=told)
+        if counterexamples is not None:
+            from codegen.counterexamples.files import write_counterexamples
+
+            verified = write_counterexamples(counterexamples, known[name], venue, verified)
+        yield verified
+
+
+def walk(spec_dir: FilePath, machine: str, under_way: int | None = None) -> Walk:
+    """A walk through what can happen to a machine of the folder, at its beginning.
+
+    Raises:
+        SpecError: a spec has errors.
+        CommandError: there is no machine of that name.
+    """
+    from codegen.verify.check import UNDER_WAY
+    from codegen.verify.walk import Walk
+
+    known = {one.spec.machine: one for one in _sound([spec_dir])[0]}
+    return Walk(_known(known, machine, spec_dir).spec, _venue(known, machine), under_way or UNDER_WAY)
+
+
+def _known(machines: Mapping[str, Machine], name: str, spec_dir: FilePath) -> Machine:
+    if name not in machines:
+        raise CommandError(f"there is no machine `{name}` in {spec_dir}; there is {', '.join(machines) or 'none'}")
+    return machines[name]
+
+
+def _venue(machines: Mapping[str, Machine], name: str) -> Spec | None:
+    declared = machines[name].spec.venue
+    venue = machines.get(declared.machine) if declared is not None else None
+    return venue.spec if venue is not None else None
 
 
 def _load(paths: Sequence[FilePath]) -> tuple[list[Loaded], list[Finding]]:

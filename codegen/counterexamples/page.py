@@ -13,12 +13,11 @@ from codegen.verify.result import Broken
 GENERATOR = "phasewright verify"
 
 
-def page(machine: Machine, venue: Spec | None, broken: Broken, drawn_map: str, replay: str) -> str:
+def page(machine: Machine, venue: Spec | None, broken: Broken, drawn_map: str) -> str:
     """The page of a claim with at least one step.
 
     Args:
         drawn_map: the map of the machine as SVG.
-        replay: the command that plays the story.
     """
     told = happenings(machine, venue, broken.steps)
     first = broken.steps[0].phase_before
@@ -30,5 +29,4 @@ def page(machine: Machine, venue: Spec | None, broken: Broken, drawn_map: str, r
         sequence=sequence(machine, told, first, broken.loss, broken.ending),
         mermaid=mermaid_sequence(machine, told, first, broken.loss),
         path=path_on_map(machine, drawn_map.partition("?>")[2], broken.steps),
-        replay=replay,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -56,6 +57,14 @@ class Broken:
     ending: str
     trace: Trace
     """The same as data that can be played again."""
+    drawing: str = ""
+    """The page that shows it; empty when none was written."""
+    trace_file: str = ""
+
+    @property
+    def replay(self) -> str:
+        """The command that plays it; empty when it was not written."""
+        return f"phasewright simulate --trace {shlex.quote(self.trace_file)}" if self.trace_file else ""
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data for a script."""
@@ -79,6 +88,8 @@ class Broken:
                 for step in self.steps
             ],
             "ending": self.ending,
+            "drawing": self.drawing or None,
+            "trace": self.trace_file or None,
         }
 
 
@@ -94,6 +105,8 @@ class Verified:
     complete: bool
     claims: tuple[str, ...]
     broken: tuple[Broken, ...]
+    not_written: str = ""
+    """Why drawings are missing, and what to do."""
 
     @property
     def holds(self) -> bool:

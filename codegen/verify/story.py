@@ -38,7 +38,7 @@ class Storyteller:
         told = []
         before = initial
         for step, after in way:
-            orders = self._orders(after) if after.orders != before.orders else ""
+            orders = self.orders(after) if after.orders != before.orders else ""
             told.append(
                 TraceStep(
                     self._actor(step),
@@ -137,7 +137,8 @@ class Storyteller:
     def _phase(self, state: State) -> str:
         return self._world.machine.phases[state.inner.phase]
 
-    def _orders(self, state: State) -> str:
+    def orders(self, state: State) -> str:
+        """Every order that is followed, with where it is at the venue and how much of it is filled and booked."""
         told = []
         for place, order in enumerate(state.orders):
             if order is not None:

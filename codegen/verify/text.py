@@ -34,6 +34,9 @@ def _story(broken: Broken) -> str:
         lines += _step(number, step)
     if broken.ending:
         lines.append(_folded(broken.ending, "  "))
+    if broken.drawing:
+        # Not folded: they are there to be copied.
+        lines += [f"  drawing: {broken.drawing}", f"  replay: {broken.replay}"]
     return "\n".join(lines)
 
 
