@@ -157,6 +157,11 @@ def _venue(machines: Mapping[str, Machine], name: str) -> Spec | None:
     return venue.spec if venue is not None else None
 
 
+def sound_machines(spec_dir: FilePath) -> list[Machine]:
+    """Every machine of the folder. Raises SpecError when a spec has errors."""
+    return _sound([spec_dir])[0]
+
+
 def _load(paths: Sequence[FilePath]) -> tuple[list[Loaded], list[Finding]]:
     """The files, each once, and what is wrong with them as a set."""
     loaded: dict[FilePath, Loaded] = {}
