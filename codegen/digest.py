@@ -67,6 +67,37 @@ def presentation_digest(machine: Machine) -> str:
     return _sha256(machine.spec.model_dump(mode="json", exclude={"source"}))
 
 
+def verification_digest(machine: Machine, venue: Machine | None) -> str:
+    """SHA-256, in hexadecimal, of all that a verification depends on: the machine, its venue's, and their meaning."""
+    return _sha256([[digest(one), _meaning(one)] for one in (machine, venue) if one is not None])
+
+
+def _meaning(machine: Machine) -> Any:
+    spec = machine.spec
+    return {
+        "facts": spec.facts,
+        "venue": spec.venue.model_dump() if spec.venue else None,
+        "guards": {name: [guard.when, guard.only_if, guard.whenever] for name, guard in spec.guards.items()},
+        "actions": {
+            name: [
+                [[fact, list(new.items()) if isinstance(new, dict) else new] for fact, new in action.sets.items()],
+                action.books,
+                action.plans,
+                action.forgets,
+            ]
+            for name, action in spec.actions.items()
+        },
+        "effects": {name: effect.after for name, effect in spec.effects.items()},
+        "tells": {
+            branch.id: [branch.report, branch.reply]
+            for _, _, _, branch in machine.rows()
+            if branch.report is not None or branch.reply is not None
+        },
+        "invariants": {name: invariant.that for name, invariant in spec.invariants.items()},
+        "properties": [declared.model_dump(exclude={"loss"}) for declared in spec.properties],
+    }
+
+
 def _cell(cell: Cell) -> Any:
     return [_branch(branch) for branch in cell.branches] if cell.kind == "branches" else cell.kind
 

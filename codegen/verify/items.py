@@ -27,14 +27,17 @@ KINDS = {
 
 
 class Item(NamedTuple):
-    """Something to be shown, `kind:...`, and where in the spec it is written."""
+    """Something to be shown, `kind:...`, and where in the spec it is written. `phase` is where it happens, if there is
+    one such place."""
 
     name: str
     path: Path
+    phase: str = ""
 
 
 def items(machine: Machine) -> list[Item]:
-    """Everything that there is to show, in the order of the file."""
+    """Everything that there is to show, in the order of the file. What no answers of the guards lead to is left out: a
+    row behind another one with the same condition, the answer of a guard that is not asked any more."""
     return list(dict.fromkeys(_items(machine)))
 
 
@@ -45,22 +48,26 @@ def _items(machine: Machine) -> Iterator[Item]:
     for phase, cells in machine.cells.items():
         timeout = spec.phases[phase].timeout
         if timeout is not None:
-            yield Item(f"timeout:{phase}", ("phases", phase, "timeout"))
-            yield Item(f"stale:{phase}", ("phases", phase, "timeout"))
+            yield Item(f"timeout:{phase}", ("phases", phase, "timeout"), phase)
+            yield Item(f"stale:{phase}", ("phases", phase, "timeout"), phase)
         for event, cell in cells.items():
             name, place = f"{phase}/{event}", _cell_path(machine, phase, event)
             if cell.kind != "branches":
-                yield Item(f"cell:{name}", place)
+                yield Item(f"cell:{name}", place, phase)
                 if cell.kind == "defer":
-                    yield Item(f"taken-later:{name}", place)
+                    yield Item(f"taken-later:{name}", place, phase)
                 continue
-            for guard, answer in _askable(cell.branches):
+            ways = list(chosen(cell.branches, lambda guard: (True, False)))
+            for guard, answer in dict.fromkeys(answer for _, asked in ways for answer in asked):
                 guards[guard] = None
-                yield Item(_answer(name, guard, answer), place)
+                yield Item(_answer(name, guard, answer), place, phase)
+            taken = {branch.id for branch, _ in ways if branch is not None}
             for index, branch in enumerate(cell.branches):
+                if branch.id not in taken:
+                    continue  # Whatever the guards answer, an earlier row comes first.
                 actions.update(dict.fromkeys(_actions(machine, phase, branch)))
                 for item in _row_items(machine, phase, branch):
-                    yield Item(item, branch_path(machine, phase, event, index))
+                    yield Item(item, branch_path(machine, phase, event, index), phase)
     for guard in guards:
         yield Item(f"guard-error:{guard}", ("guards", guard))
     for action in actions:
@@ -69,6 +76,9 @@ def _items(machine: Machine) -> Iterator[Item]:
 
 def shown(machine: Machine, phases: tuple[str, ...], before: State, step: Step) -> Iterator[str]:
     """The names of what `step` shows when it happens in the state `before`."""
+    if step.kind == "stale":
+        yield f"stale:{step.told}"
+        return
     if step.kind == "timer" and step.takes[0].taken.how != "failed":
         yield f"timeout:{phases[before.inner.phase]}"
     for take in step.takes:
@@ -106,12 +116,6 @@ def _part_items(cell: str, part: Part) -> Iterator[str]:
 def _is_taken_later(before: State, take: Take) -> bool:
     waited = any(one.event == take.event for one in before.deferred)
     return take.offered and waited and take.taken.how in ("handled", "ignored")
-
-
-def _askable(branches: tuple[Branch, ...]) -> Iterator[tuple[str, bool]]:
-    """Each guard with each answer that it can be asked for and give."""
-    found = dict.fromkeys(answer for _, asked in chosen(branches, lambda guard: (True, False)) for answer in asked)
-    yield from found
 
 
 def _answer(cell: str, guard: str, answer: bool) -> str:

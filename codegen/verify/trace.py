@@ -82,6 +82,12 @@ class Tracer:
         steps = tuple({**step, "actor": actor, "words": text} for step, (actor, text) in told)
         return Trace(self._machine, self._digest, steps, claim, loss, ending, spec=self._texts)
 
+    def path(self, way: Sequence[tuple[Step, State]], covers: Sequence[str], with_exchange: bool) -> Trace:
+        """A way that shows all that it `covers`."""
+        return Trace(
+            self._machine, self._digest, tuple(self.steps(way)), covers=tuple(covers), with_exchange=with_exchange
+        )
+
     def steps(self, way: Sequence[tuple[Step, State]]) -> list[dict[str, Any]]:
         """Each step with the state that it leads to."""
         return [self.step(step, after) for step, after in way]

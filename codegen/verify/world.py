@@ -8,7 +8,8 @@ that does no harm, and only after a look-up where it must not happen twice.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from copy import copy
 from typing import Any, Literal, NamedTuple
 
 from codegen.model import Spec
@@ -37,7 +38,18 @@ Pending = tuple[int, int, int]
 Report = tuple[int, int, bool]
 """What an answer about all orders says of one: which order, its fills, whether it is live."""
 Kind = Literal[
-    "outside", "timer", "request", "answer", "report", "unknown", "unsent", "expired", "venue", "crash", "failure"
+    "outside",
+    "timer",
+    "request",
+    "answer",
+    "report",
+    "unknown",
+    "unsent",
+    "expired",
+    "venue",
+    "crash",
+    "failure",
+    "stale",
 ]
 
 
@@ -120,16 +132,22 @@ class World:
     spec: the machine, without findings.
     venue: the machine of its venue.
     under_way: how many requests are followed at once; of more than these any is left open.
-    thorough: take events in every way, also such as change nothing and such in which a handler fails.
+    outside: the events that may come from outside at any time; by default those that nothing else brings.
     """
 
-    def __init__(self, spec: Spec, venue: Spec | None, under_way: int, thorough: bool = False) -> None:
+    def __init__(
+        self,
+        spec: Spec,
+        venue: Spec | None,
+        under_way: int,
+        outside: Sequence[str] | None = None,
+    ) -> None:
         self.machine = AbstractMachine(spec, venue)
         self.spec = spec
         self.life = OrderLife(spec.venue, venue) if spec.venue is not None and venue is not None else None
         self.sides = tuple(spec.venue.orders) if spec.venue is not None else ()
         self._under_way = under_way
-        self._thorough = thorough
+        self._thorough = False
         self._met: set[Any] = set()
         self._error = Delivery(spec.error_event)
         self._effects = self._read_effects()
@@ -147,7 +165,9 @@ class World:
         }
         outcomes = {event for effect in spec.effects.values() for event in effect.outcomes.values()}
         known = told | self.machine.machine.timer_events | outcomes | {spec.error_event}
-        self._outside = [name for name, event in spec.events.items() if not event.internal and name not in known]
+        self._outside = outside or [
+            name for name, event in spec.events.items() if not event.internal and name not in known
+        ]
         self._past = [self._told_of(number) for number in range(len(self.sides))]
         nothing = tuple((PAST, 0, False) for _ in self.sides)
         self._answers_of_old = [
@@ -164,6 +184,13 @@ class World:
             (self._effect_place[request.effect], NONE, ASKED) for request in self.machine.initial_requests()
         )
         return State(inner, self.machine.has_timer(inner.phase), (), (None,) * (2 * len(self.sides)), pending)
+
+    def in_every_way(self) -> World:
+        """The same world, but events are taken in every way: also such as change nothing, and such in which a handler
+        fails. Its states are the same."""
+        other = copy(self)
+        other._thorough, other._telling, other._met = True, {}, set()
+        return other
 
     def effect(self, pending: Pending) -> str:
         return self._effects[pending[0]].name
@@ -199,7 +226,7 @@ class World:
     def news(self, state: State) -> Iterator[tuple[Step, State]]:
         """Every step of the machine from `state` that is not like one from a state that was asked for before.
 
-        Alike: the machine is at the same place and hears the same. It is for a `thorough` world.
+        Alike: the machine is at the same place and hears the same. For a world that goes every way.
         """
         inner, deferred = state.inner, state.deferred
         if self._is_new((inner, deferred, state.timer)):
