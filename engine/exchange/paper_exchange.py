@@ -337,13 +337,8 @@ class PaperExchange:
         taker = request.price is None or at == order.accepted_at
         price = request.price if request.price is not None and not taker else self._price_for(market, request.side, at)
         assert price is not None
-        trade = new_trade(order, market, qty, price, taker, at)
-        if not self._pay(order, market, trade):
-            self._finish(order, OrderStatus.CANCELED, at)
+        if not self._trade(order, qty, price, taker, at):
             return
-        self._store.add_trade(order.seq, len(order.trades), trade)
-        order.trades.append(trade)
-        order.filled = bare(order.filled + qty)
         liquidity.take(piece.ends_at, qty)
         self._store.save_slice(request.symbol, liquidity.used_slice, liquidity.used)
         if order.filled == request.amount:
@@ -354,6 +349,18 @@ class PaperExchange:
             self._report(order, at)
         if qty == left:
             self._put_off(request.symbol, piece.ends_at)
+
+    def _trade(self, order: BookOrder, qty: Decimal, price: Decimal, taker: bool, at: int) -> bool:
+        """One execution. False, and the order is canceled, when the account cannot pay for it."""
+        market = self.markets[order.request.symbol]
+        trade = new_trade(order, market, qty, price, taker, at)
+        if not self._pay(order, market, trade):
+            self._finish(order, OrderStatus.CANCELED, at)
+            return False
+        self._store.add_trade(order.seq, len(order.trades), trade)
+        order.trades.append(trade)
+        order.filled = bare(order.filled + qty)
+        return True
 
     def _part_of(self, order: BookOrder, market: Market) -> faults.Part:
         request = order.request

@@ -1,0 +1,627 @@
+"""One path, played step by step with the real bot on one symbol of a paper exchange."""
+
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from engine.actions import TradingActions
+from engine.effects import TradingEffects
+from engine.exchange.gateway import Market, OrderRequest, OrderType, Side, Stamp
+from engine.fills import average_price, filled_qty, fills_of, trade_fill
+from engine.guards import TradingGuards
+from engine.order_events import event_for
+from engine.rehearsal.held_effects import Call, HeldEffects, SteppedClock, payload_event
+from engine.rehearsal.observed import (
+    SIDES,
+    Books,
+    Observed,
+    OrderFound,
+    compare_books,
+    facts_found,
+    fills_word,
+    let_go,
+    orders_found,
+    present_orders,
+)
+from engine.rehearsal.scripted import OnPurpose, Script, ScriptedActions, ScriptedGuards, ToldStrategy
+from engine.rehearsal.stepped_exchange import SteppedExchange
+from engine.rehearsal.stepped_gateway import Fate, SteppedGateway
+from engine.rehearsal.trace import After, Step, Trace, TraceError
+from engine.sizing import SizingRules
+from generated.trading import DEFINITION, Config, Fill, OrderReport
+from runtime.definition import EffectClass
+from runtime.events import EventContext
+from runtime.ledger import DEPOSIT
+from runtime.machine import Machine
+from runtime.memory_store import MemoryStore
+from runtime.portfolio import Portfolio
+from runtime.sqlite_store import SqliteStore
+from runtime.store import AuditRow, Commit, Store
+from runtime.worker import Worker
+
+START = 1_700_000_000_000
+TICK = 2
+"""Milliseconds from one step to the next: a request arrives after it was claimed."""
+SECOND = 1_000
+DURATIONS = Config(
+    buy_fill_timeout=SECOND,
+    sell_fill_timeout=SECOND,
+    cooldown=SECOND,
+    evaluation_timeout=SECOND,
+    placement_timeout=SECOND,
+    cancel_retry_interval=SECOND,
+    resolve_interval=SECOND,
+    position_max_hold=SECOND,
+    order_window=3_600 * SECOND,
+    order_retry_max_attempts=1,
+)
+"""Short timers and a long window, so that a path may put timers and arrivals in any order; nothing is sent again
+that provably never left."""
+MARKET = Market(
+    symbol="BTC/USD",
+    base="BTC",
+    quote="USD",
+    amount_step=Decimal("0.001"),
+    price_tick=Decimal("0.1"),
+    min_amount=Decimal("0.001"),
+    min_notional=Decimal(10),
+    maker_fee=Decimal("0.001"),
+    taker_fee=Decimal("0.001"),
+    fee_in_base=True,
+)
+RULES = SizingRules(stop_pct=Decimal(5), max_notional=Decimal(1_000))
+CASH = Decimal(1_000_000)
+EVEN_PRICE = Decimal("99.9")
+"""Buys 10 BTC, of which the fee leaves whole steps."""
+UNEVEN_PRICE = Decimal("99.8")
+"""Buys 10.01 BTC, of which the fee leaves a part of a step that nobody can sell."""
+EXIT_PRICE = Decimal(110)
+_FILLS = {"none": 0, "some": 1, "all": 2}
+
+
+class Divergence(msgspec.Struct, frozen=True):
+    """Where the bot did other than the path says. Steps count from 1; 0 is what came before them."""
+
+    step: int
+    what: str
+    expected: str
+    found: str
+
+    def __str__(self) -> str:
+        return f"step {self.step} differed: {self.what}: expected {self.expected}, found {self.found}"
+
+
+class Played(msgspec.Struct, frozen=True):
+    """What really happened in one step."""
+
+    step: Step
+    rows: tuple[AuditRow, ...]
+    notes: tuple[str, ...]
+    orders: tuple[OrderFound, ...] | None
+    """The orders at the exchange where they changed, else None."""
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What a rehearsal came to."""
+
+    played: tuple[Played, ...]
+    divergences: tuple[Divergence, ...]
+    observed: Observed
+    books: Books
+
+
+class _UnplayableError(Exception):
+    """A step has no counterpart in what is really there."""
+
+
+class Rehearsal:
+    """Plays `trace` with databases in `folder`.
+
+    Args:
+        free: the guards that have no condition in the spec, and so answer as the path says.
+        durable: keep the bot's database in a file; else in memory, from which a crash takes as little.
+    """
+
+    def __init__(self, trace: Trace, folder: Path, free: frozenset[str], *, durable: bool = True) -> None:
+        if trace.machine != DEFINITION.name:
+            raise TraceError(f"$.machine: it is about `{trace.machine}`, and what is installed is `{DEFINITION.name}`")
+        if trace.digest and trace.digest != DEFINITION.digest:
+            raise TraceError(
+                f"$.digest: it was made for another version of {DEFINITION.source} (digest {trace.digest[:12]}, now "
+                f"{DEFINITION.digest[:12]}), whose rows may differ; make it anew with `phasewright verify`"
+            )
+        self.trace = trace
+        self.clock = SteppedClock(START)
+        self.exchange = SteppedExchange(folder / "exchange.db", (MARKET,), {"USD": CASH}, Decimal(100), START)
+        self.gateway = SteppedGateway(self.exchange, self.clock)
+        self.strategy = ToldStrategy(EVEN_PRICE, EXIT_PRICE)
+        self.script = Script(self._differs)
+        self.divergences: list[Divergence] = []
+        self._database = folder / "bot.db" if durable else None
+        self._memory = MemoryStore()
+        markets = {MARKET.symbol: MARKET}
+        self._machine = Machine(
+            DEFINITION,
+            ScriptedGuards(TradingGuards(markets, RULES), self.script, free),
+            ScriptedActions(TradingActions(markets, RULES), self.script),
+            DURATIONS,
+        )
+        self._number = 0
+        self._before = After(DEFINITION.initial)
+        self._ids: dict[str, str] = {}
+        self._which: dict[tuple[str, str], str] = {}
+        self._finished: dict[str, str] = {}
+        self._told: dict[str, None] = {}
+        self._seen_rows = 0
+        self._notes: list[str] = []
+
+    def play(self) -> Outcome:
+        """All of it, up to the first step that has no counterpart.
+
+        Raises:
+            TraceError: the path asks for something that cannot be played.
+        """
+        with asyncio.Runner() as runner:
+            return runner.run(self._play())
+
+    async def _play(self) -> Outcome:
+        self._open_worker()
+        try:
+            if any(step.which == "finished" for step in self.trace.steps):
+                self._trade_before()
+            await self.worker.start()
+            await self.worker.deposit("opening balance", MARKET.quote, CASH)
+            await self.worker.create(MARKET.symbol)
+            await self.worker.settle()
+            played = []
+            orders = self.orders()
+            for number, step in enumerate(self.trace.steps, start=1):
+                self._number = number
+                self._notes = []
+                self._tick()
+                self.script.begin(step.takes)
+                try:
+                    await self._do(step)
+                except (_UnplayableError, LookupError) as error:
+                    self._differs("it cannot be played", step.words or f"{step.kind} {step.event}", str(error))
+                    break
+                rows = self._new_rows()
+                self._follow_orders(step)
+                now = self.orders()
+                played.append(Played(step, rows, tuple(self._notes), now if now != orders else None))
+                orders = now
+                self._compare(step, rows, now)
+                self._before = step.after
+            books = compare_books(self.worker.portfolio, self.exchange, MARKET, self.clock.now())
+            return Outcome(tuple(played), tuple(self.divergences), self.observed(), books)
+        finally:
+            await self.worker.stop()
+            self.exchange.close()
+
+    # -- looking ---------------------------------------------------------------------------------------------------
+
+    @property
+    def phase(self) -> str:
+        return self.worker.instances[MARKET.symbol].phase
+
+    @property
+    def data(self) -> Any:
+        return self.worker.instances[MARKET.symbol].data
+
+    def orders(self) -> tuple[OrderFound, ...]:
+        """Every order of ours, as the exchange has it."""
+        return orders_found(self.exchange, self.worker.portfolio, self._ids)
+
+    def observed(self) -> Observed:
+        """What is really there now."""
+        instance = self.worker.instances[MARKET.symbol]
+        waiting: set[str] = set()
+        for event in instance.snapshot.deferred:
+            payload = msgspec.json.decode(event.payload, type=DEFINITION.events[event.event].payload)
+            waiting.update(fill.trade_id for fill in getattr(payload, "fills", ()))
+        portfolio = self.worker.portfolio
+        return Observed(
+            phase=instance.phase,
+            facts={**self._before.facts, **facts_found(instance.data, portfolio, MARKET)},
+            orders=self.orders(),
+            let_go=let_go(self._told, waiting, portfolio, MARKET.symbol),
+        )
+
+    def _differs(self, what: str, expected: str, found: str) -> None:
+        self.divergences.append(Divergence(self._number, what, expected, found))
+
+    def _new_rows(self) -> tuple[AuditRow, ...]:
+        rows = self._store.audit(MARKET.symbol)
+        new = tuple(rows[self._seen_rows :])
+        self._seen_rows = len(rows)
+        return new
+
+    def _compare(self, step: Step, rows: tuple[AuditRow, ...], orders: tuple[OrderFound, ...]) -> None:
+        if self.phase != step.after.phase:
+            self._differs("the phase afterwards", step.after.phase, self.phase)
+        taken = [row for take in step.takes for row in take.rows]
+        found = [row.branch for row in rows if row.branch]
+        if taken != found:
+            self._differs("the rows taken", ", ".join(taken) or "none", ", ".join(found) or "none")
+        outcomes = [(take.event, take.outcome) for take in step.takes if take.outcome != "handled"]
+        met = [
+            (row.event, row.outcome.value)
+            for row in rows
+            if row.outcome != "handled" and row.event not in _raised(step)
+        ]
+        if outcomes != met:
+            self._differs("what was not handled", str(outcomes), str(met))
+        for fact, value in facts_found(self.data, self.worker.portfolio, MARKET).items():
+            if step.after.facts.get(fact, value) != value:
+                self._differs(f"the fact {fact}", step.after.facts[fact], value)
+        by_id = {order.client_order_id: order for order in orders}
+        for (side, which), name in self._which.items():
+            wanted, order = step.after.order(side, which), by_id[name]
+            if wanted is not None and (wanted.phase, wanted.fills) != (order.phase, order.fills):
+                self._differs(
+                    f"the {which} {side} order at the exchange",
+                    f"{wanted.phase}, filled: {wanted.fills}",
+                    f"{order.phase}, filled: {order.fills}",
+                )
+
+    # -- one step --------------------------------------------------------------------------------------------------
+
+    async def _do(self, step: Step) -> None:
+        match step.kind:
+            case "outside":
+                await self._post(step.event, self._payload(step))
+            case "timer":
+                await self._timer(step)
+            case "request":
+                await self._request(step)
+            case "answer":
+                await self._answer(step)
+            case "unknown":
+                await self._without_answer(step, Fate.UNKNOWN)
+            case "unsent":
+                await self._without_answer(step, Fate.UNSENT)
+            case "expired":
+                self._expire(step)
+            case "venue":
+                self._venue(step)
+            case "report":
+                await self._post(step.event, self._payload(step))
+            case "crash":
+                await self._crash()
+            case "failure":
+                await self._fail(step)
+
+    def _tick(self, milliseconds: int = TICK) -> None:
+        self.clock.advance_to(self.clock.now() + milliseconds)
+
+    async def _post(self, event: str, payload: msgspec.Struct) -> None:
+        self._hear(payload)
+        ctx = EventContext(event, MARKET.symbol, self.clock.now(), payload)
+        receipt = await self.worker.process(ctx)
+        if receipt.first is not None:
+            self._notes.append(f"{event}: a repetition; {receipt.first.value} before")
+        await self.worker.settle()
+
+    async def _timer(self, step: Step) -> None:
+        due = self.worker.next_timer_at()
+        if due is None:
+            raise _UnplayableError("no timer is running")
+        self._tick(max(due - self.clock.now(), 0))
+        self.worker.fire_timers()
+        await self.worker.settle()
+
+    async def _request(self, step: Step) -> None:
+        name = self._id_of(step)
+        if step.event:
+            await self._ask(self._call(step, asked=False, recovering=True), Fate.CARRIED_OUT)
+            return
+        venue = self._expected_order(step)
+        adrift = None
+        if step.told is None and name:
+            adrift = self.gateway.take_adrift(name)
+        if venue == "REJECTED":
+            self.exchange.unwelcome.add(name)
+        if adrift is not None:
+            request = self.exchange.receive_order(adrift.order, adrift.stamp, self.clock.now())
+            self._notes.append(f"what was sent at {adrift.stamp.claimed_at} arrives: {request.outcome}")
+        else:
+            await self._ask(self._call(step, asked=False), Fate.CARRIED_OUT)
+        if venue == "HIDDEN":
+            self.exchange.hidden.add(name)
+
+    def _expected_order(self, step: Step) -> str:
+        """The phase of the step's order at the venue afterwards. An order that is followed no longer is over."""
+        if not step.side:
+            return ""
+        before, after = (world.order(step.side, step.which) for world in (self._before, step.after))
+        if after is not None:
+            return after.phase
+        return "REJECTED" if before is not None and before.phase == "NONE" else ""
+
+    async def _answer(self, step: Step) -> None:
+        effect = DEFINITION.effects[step.effect]
+        if step.side or any(one.carried_out for one in self._calls(step)):
+            call = self._call(step, asked=True)
+        else:
+            call = self._call(step, asked=False)
+            self._tell_strategy(step)
+            await self._ask(call, Fate.CARRIED_OUT)
+        if payload_event(call.answer) != step.event:
+            self._differs(f"the answer to {step.effect}", step.event, payload_event(call.answer) or repr(call.answer))
+        assert effect is not None
+        self._hear(call.answer)
+        self.effects.answer(call)
+        await self.worker.settle()
+
+    def _tell_strategy(self, step: Step) -> None:
+        self.strategy.told = step.told or ""
+        self.strategy.entry_price = UNEVEN_PRICE if self._remainder_ahead(whole=True) else EVEN_PRICE
+
+    async def _ask(self, call: Call, fate: Fate) -> None:
+        self.effects.ask(call, fate)
+        await self.worker.settle()
+
+    async def _without_answer(self, step: Step, fate: Fate) -> None:
+        stages = [one.stage for one in self._of_step(step, self._before)]
+        for one in self._of_step(step, step.after):
+            if one.stage in stages:
+                stages.remove(one.stage)
+        call = self._call(step, asked="answered" in stages)
+        if call.carried_out:
+            self.effects.answer(call, fate)
+        else:
+            self.effects.ask(call, fate)
+        await self.worker.settle()
+        while (wake := self.clock.next_wake()) is not None:
+            # It is asked again, by its policy, as often as that allows, and nobody answers.
+            self._tick(max(wake - self.clock.now(), 0))
+            await self.worker.settle()
+
+    def _expire(self, step: Step) -> None:
+        deadline = self.gateway.expire(self._id_of(step))
+        if deadline is None:
+            raise _UnplayableError("nothing of the order is adrift")
+        self._tick(max(deadline + 1 - self.clock.now(), 0))
+
+    def _venue(self, step: Step) -> None:
+        name = self._id_of(step)
+        before, after = (world.order(step.side, step.which) for world in (self._before, step.after))
+        if before is None:
+            raise _UnplayableError(f"there is no {step.which} {step.side} order")
+        if after is None:
+            self.exchange.drop(name, self.clock.now())
+            return
+        if _FILLS[after.fills] > _FILLS[before.fills]:
+            self.exchange.fill(name, self._quantity(step, name, after.fills), self.clock.now())
+        elif after.phase == "CANCELED":
+            self.exchange.drop(name, self.clock.now())
+        if "HIDDEN" not in after.phase:
+            self.exchange.hidden.discard(name)
+
+    def _quantity(self, step: Step, name: str, fills: str) -> Decimal:
+        order = next(one for one in reversed(self.exchange.orders()) if one.client_order_id == name)
+        left = order.amount - order.filled
+        if fills == "all":
+            return left
+        half = (left / 2).quantize(Decimal(1) if step.side == "entry" else MARKET.amount_step)
+        if step.side == "entry" and self._remainder_ahead(whole=False):
+            half -= MARKET.amount_step
+        return half
+
+    def _remainder_ahead(self, *, whole: bool) -> bool:
+        """Whether the next sell order is to leave something that cannot be sold; with `whole`, the next one that is
+        planned when the buy order is filled wholly, if there is one in this trade."""
+        found: bool | None = None
+        for place, step in enumerate(self.trace.steps[self._number - 1 :]):
+            actions = [action for take in step.takes for action in take.actions]
+            if place and "plan_entry" in actions:
+                break
+            if "plan_exit" in actions:
+                dust = step.after.facts.get("remainder") == "dust"
+                order = step.after.order("entry", "present")
+                if not whole or (order is not None and order.fills == "all"):
+                    return dust
+                found = dust if found is None else found
+        return bool(found)
+
+    async def _crash(self) -> None:
+        for call in list(self.effects.calls):
+            once = DEFINITION.effects[call.effect].effect_class is EffectClass.AT_MOST_ONCE
+            if once and not call.recovering and not call.carried_out:
+                self.effects.ask(call, Fate.CUT_OFF)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        # The process dies: nothing that it was doing goes on, and nothing is tidied up.
+        mine = asyncio.current_task()
+        dying = [task for task in asyncio.all_tasks() if task is not mine]
+        for task in dying:
+            task.cancel()
+        await asyncio.gather(*dying, return_exceptions=True)
+        if self._database is not None:
+            self._store.close()
+        self._open_worker()
+        await self.worker.start()
+        await self.worker.settle()
+
+    async def _fail(self, step: Step) -> None:
+        if not step.effect:
+            error = DEFINITION.events[DEFINITION.error_event].payload(error="a handler failed", failed_event="")
+            await self._post(DEFINITION.error_event, error)
+            return
+        failure = OnPurpose(f"{step.effect} fails on purpose")
+        carried_out = [one for one in self._calls(step) if one.carried_out]
+        if carried_out:
+            self.effects.answer(carried_out[-1], failure)
+        else:
+            self.effects.ask(self._call(step, asked=False), failure)
+        await self.worker.settle()
+
+    # -- orders and calls ------------------------------------------------------------------------------------------
+
+    def _of_step(self, step: Step, world: After) -> list[Any]:
+        about = (step.effect, step.side, step.which)
+        return [one for one in world.pending if (one.effect, one.side, one.which) == about]
+
+    def _calls(self, step: Step) -> list[Call]:
+        name = self._id_of(step)
+        return [
+            call
+            for call in self.effects.calls
+            if call.effect == step.effect and (not step.side or call.order_id(step.side) == name)
+        ]
+
+    def _call(self, step: Step, *, asked: bool, recovering: bool | None = None) -> Call:
+        """The attempt that the step is about, the latest one that fits."""
+        found = [
+            call
+            for call in self._calls(step)
+            if call.carried_out is asked and (recovering is None or call.recovering is recovering)
+        ]
+        fitting = [call for call in found if asked and payload_event(call.answer) == step.event]
+        if not found:
+            state = "answered" if asked else "being asked"
+            raise _UnplayableError(
+                f"no {step.effect} is {state}{f' for order {self._id_of(step)}' if step.side else ''}"
+            )
+        return (fitting or found)[-1]
+
+    def _id_of(self, step: Step) -> str:
+        if not step.side:
+            return ""
+        if step.which == "finished":
+            return self._finished.get(step.side, "")
+        name = self._which.get((step.side, step.which))
+        if name is None:
+            raise _UnplayableError(f"there is no {step.which} {step.side} order")
+        return name
+
+    def _follow_orders(self, step: Step) -> None:
+        """Which order is the present one of its side, and which the one before, as the path counts them."""
+        for side, order in present_orders(self.data).items():
+            now = "" if order is None else order.client_order_id
+            was = self._which.get((side, "present"), "")
+            if now:
+                self._ids.setdefault(now, side)
+            if now != was:
+                earlier = self._which.get((side, "previous"), "")
+                if was and (not earlier or self._is_kept(side)):
+                    if earlier:
+                        self._finished[side] = earlier
+                    self._which[side, "previous"] = was
+                elif was:
+                    self._finished[side] = was
+                self._which.pop((side, "present"), None)
+                if now:
+                    self._which[side, "present"] = now
+            earlier = self._which.get((side, "previous"), "")
+            if earlier and step.after.order(side, "previous") is None:
+                self._finished[side] = earlier
+                del self._which[side, "previous"]
+
+    def _is_kept(self, side: str) -> bool:
+        """Whether the order that is replaced was not over yet."""
+        order = self._before.order(side, "present")
+        if order is None:
+            return False
+        creating = any(
+            one.side == side and one.which == "present" and one.stage != "answered"
+            for one in self._before.pending
+            if DEFINITION.effects[one.effect].effect_class is EffectClass.AT_MOST_ONCE
+        )
+        return creating or order.phase in ("HIDDEN", "OPEN") or _FILLS[order.fills] > _FILLS[order.booked]
+
+    # -- what events carry -----------------------------------------------------------------------------------------
+
+    def _payload(self, step: Step) -> msgspec.Struct:
+        kind = DEFINITION.events[step.event].payload
+        if step.answer:
+            return kind(**{one.side: self._report(one.side, one.order) for one in step.answer})
+        if step.side and step.which != "finished":
+            for _, state in reversed(self.exchange.reports()):
+                if state.client_order_id == self._id_of(step) and fills_word([state]) == (step.fills or "none"):
+                    event = event_for(state)
+                    if event.event == step.event:
+                        return event
+        fills = self._fills(step)
+        known: dict[str, Any] = {
+            "bar_at": self.clock.now(),
+            "price": EVEN_PRICE,
+            "signal_type": self.strategy.name,
+            "requested_by": "the path",
+            "reason": "as the path says",
+            "error": "as the path says",
+            "failed_event": "",
+            "client_order_id": self._id_of(step),
+            "exchange_order_id": f"x-{self._id_of(step)}",
+            "filled_qty": filled_qty(fills),
+            "avg_price": average_price(fills),
+            "fills": fills,
+            "entry": None,
+            "exit": None,
+        }
+        missing = [name for name in kind.__struct_fields__ if name not in known]
+        if missing:
+            raise TraceError(f"$.steps[{self._number - 1}]: nothing is known to put into {step.event}: {missing}")
+        return kind(**{name: known[name] for name in kind.__struct_fields__})
+
+    def _fills(self, step: Step) -> list[Fill]:
+        """The executions of the order, as far as the step tells of them."""
+        if not step.side or step.fills in ("", "none"):
+            return []
+        states = [one for one in self.exchange.orders() if one.client_order_id == self._id_of(step)]
+        fills = [fill for state in states for fill in fills_of(state)]
+        return fills[:1] if step.fills == "some" else fills
+
+    def _report(self, side: str, order: str) -> OrderReport | None:
+        if order == "none":
+            return None
+        if order == "past":
+            return OrderReport(client_order_id=f"earlier-{side}", status="canceled", fills=[])
+        name = self._which[side, "present"]
+        states = [one for one in self.exchange.orders() if one.client_order_id == name]
+        status = states[-1].status.value if states else "absent"
+        return OrderReport(client_order_id=name, status=status, fills=[f for one in states for f in fills_of(one)])
+
+    def _hear(self, payload: Any) -> None:
+        """Remember which trades the machine was told of."""
+        reports = [payload, getattr(payload, "entry", None), getattr(payload, "exit", None)]
+        for report in reports:
+            self._told.update((fill.trade_id, None) for fill in getattr(report, "fills", ()))
+
+    # -- before it begins ------------------------------------------------------------------------------------------
+
+    def _open_worker(self) -> None:
+        self._store: Store = (
+            self._memory if self._database is None else SqliteStore(self._database, namespace="rehearsal")
+        )
+        inner = TradingEffects(self.gateway, {MARKET.symbol: self.strategy}, lambda name: self.worker.intent(name))
+        self.effects = HeldEffects(inner, self.clock)
+        # Repeated reports are not recognised as such: whatever the machine does with one, it must do twice.
+        self.worker = Worker(self._machine, self._store, self.clock, self.effects, slots=8, identity_expiry=1)
+
+    def _trade_before(self) -> None:
+        """A trade that is long over, at the exchange and in the books, so that there is something to hear of it."""
+        portfolio = Portfolio(1)
+        now = self.clock.now()
+        with portfolio.begin(MARKET.symbol, now) as transaction:
+            for side, word in SIDES.items():
+                self._tick()
+                now, qty = self.clock.now(), Decimal(1)
+                if word is Side.SELL:
+                    qty = transaction.position(MARKET.symbol, MARKET.base)
+                request = OrderRequest(f"earlier-{side}", MARKET.symbol, word, OrderType.LIMIT, qty, EVEN_PRICE)
+                self.exchange.receive_order(request, Stamp(1, now - 1, now + 1), now)
+                self.exchange.fill(request.client_order_id, qty, now)
+                (state,) = [one for one in self.exchange.orders() if one.client_order_id == request.client_order_id]
+                for fill in fills_of(state):
+                    transaction.book_trade(trade_fill(MARKET, word, request.client_order_id, "earlier-entry", fill))
+                self._finished[side] = request.client_order_id
+            transaction.close_round_trip("earlier-entry", DEPOSIT)
+        commit = Commit("", DEFINITION.name, DEFINITION.digest, now, 0, 0, "", None, [], [], [], [], None)
+        commit.portfolio = transaction.change
+        self._store.commit([commit])
