@@ -249,11 +249,8 @@ class Rehearsal:
         if taken != found:
             self._differs("the rows taken", ", ".join(taken) or "none", ", ".join(found) or "none")
         outcomes = [(take.event, take.outcome) for take in step.takes if take.outcome != "handled"]
-        met = [
-            (row.event, row.outcome.value)
-            for row in rows
-            if row.outcome != "handled" and row.event not in _raised(step)
-        ]
+        raised = {event for take in step.takes for event in take.raised}
+        met = [(row.event, row.outcome.value) for row in rows if row.outcome != "handled" and row.event not in raised]
         if outcomes != met:
             self._differs("what was not handled", str(outcomes), str(met))
         for fact, value in facts_found(self.data, self.worker.portfolio, MARKET).items():
