@@ -16,11 +16,12 @@ from codegen.formatting import FormatterError
 from codegen.lint.runner import findings, trouble_finding
 from codegen.loading import Loaded, load
 from codegen.model import Machine, Position, Spec
-from codegen.output import Drift, Written, compare, write
+from codegen.output import Drift, Written, compare, replace, write
 from codegen.render import render
 from codegen.verify.result import Verified
 
 if TYPE_CHECKING:
+    from codegen.verify.paths import Coverage
     from codegen.verify.walk import Walk
 
 
@@ -69,7 +70,7 @@ def generate(spec_dir: FilePath, out_dir: FilePath, png_dir: FilePath | None = N
     texts = _texts(machines)
     drawn: list[str] = []
     try:
-        done: Written = write(out_dir, texts)
+        done: Written = write(out_dir, texts, _stamps(machines))
         if png_dir is not None:
             from codegen import diagrams
 
@@ -93,7 +94,7 @@ def check(spec_dir: FilePath, out_dir: FilePath) -> list[Drift]:
     machines, _ = _machines(spec_dir, out_dir)
     texts = _texts(machines)
     try:
-        return compare(out_dir, texts)
+        return compare(out_dir, texts, _stamps(machines))
     except OSError as error:
         raise CommandError(f"{error.filename or out_dir} cannot be read: {error.strerror or error}") from None
 
@@ -104,15 +105,17 @@ def verify(
     under_way: int | None = None,
     progress: Callable[[str, int, int], None] | None = None,
     counterexamples: FilePath | None = None,
+    out_dir: FilePath | None = None,
 ) -> Iterator[Verified]:
     """Each machine of the folder, or each of `machines`, against its venue: what holds, or how it is lost.
 
     `under_way` is how many requests are followed at once. `progress` is told a machine's name, how many of its states
-    are known, and how many of them were looked at. Into the folder `counterexamples` each broken claim is drawn.
+    are known, and how many of them were looked at. Into the folder `counterexamples` each broken claim is drawn. Below
+    `out_dir` the paths of a machine that holds are written; they are of the bound that holds by default.
 
     Raises:
         SpecError: a spec has errors; nothing was verified.
-        CommandError: there is no machine of that name.
+        CommandError: there is no machine of that name, or its paths cannot be written.
     """
     from codegen.verify.check import UNDER_WAY
     from codegen.verify.check import verify as verify_machine
@@ -123,7 +126,10 @@ def verify(
     for name in machines or known:
         spec, venue = known[name].spec, _venue(known, name)
         told = partial(progress, name) if progress is not None else None
-        verified = verify_machine(spec, venue, under_way or UNDER_WAY, progress=told)
+        with_paths = out_dir is not None and under_way is None
+        verified = verify_machine(spec, venue, under_way or UNDER_WAY, progress=told, with_paths=with_paths)
+        if out_dir is not None and verified.coverage is not None and verified.coverage.complete:
+            _write_paths(out_dir / _paths_name(name), known[name], known, verified.coverage)
         if counterexamples is not None:
             from codegen.counterexamples.files import write_counterexamples
 
@@ -145,6 +151,37 @@ def walk(spec_dir: FilePath, machine: str, under_way: int | None = None) -> Walk
     return Walk(_known(known, machine, spec_dir).spec, _venue(known, machine), under_way or UNDER_WAY)
 
 
+def _write_paths(path: FilePath, machine: Machine, machines: Mapping[str, Machine], coverage: Coverage) -> None:
+    from codegen.verify.paths_file import paths_file
+
+    try:
+        replace(path, paths_file(machine, _venue_machine(machines, machine), coverage).encode())
+    except OSError as error:
+        raise CommandError(
+            f"{error.filename or path} cannot be written: {error.strerror or error}. Make room or correct the "
+            "permissions and run it again; the file is whole, either old or new."
+        ) from None
+
+
+def _stamps(machines: Sequence[Machine]) -> dict[str, str]:
+    """The files of paths, each with what it says as long as it is up to date."""
+    from codegen.verify.paths_file import stamp
+
+    known = {machine.spec.machine: machine for machine in machines}
+    return {_paths_name(name): stamp(machine, _venue_machine(known, machine)) for name, machine in known.items()}
+
+
+def _paths_name(machine: str) -> str:
+    from codegen.verify.paths_file import NAME
+
+    return f"{machine}/{NAME}"
+
+
+def _venue_machine(machines: Mapping[str, Machine], machine: Machine) -> Machine | None:
+    declared = machine.spec.venue
+    return machines.get(declared.machine) if declared is not None else None
+
+
 def _known(machines: Mapping[str, Machine], name: str, spec_dir: FilePath) -> Machine:
     if name not in machines:
         raise CommandError(f"there is no machine `{name}` in {spec_dir}; there is {', '.join(machines) or 'none'}")
@@ -152,8 +189,7 @@ def _known(machines: Mapping[str, Machine], name: str, spec_dir: FilePath) -> Ma
 
 
 def _venue(machines: Mapping[str, Machine], name: str) -> Spec | None:
-    declared = machines[name].spec.venue
-    venue = machines.get(declared.machine) if declared is not None else None
+    venue = _venue_machine(machines, machines[name])
     return venue.spec if venue is not None else None
 
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import unified_diff
 from enum import StrEnum
 from pathlib import Path as FilePath
+from typing import Literal
 
 _TEMPORARY = ".phasewright-tmp"
 _MARK = b"Generated from "
 _MARK_WITHIN = 400
+_STAMP_WITHIN = 2_000
 _DIFFED_AT_MOST = 4_000
 _IGNORED_FOLDERS = frozenset({"__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache"})
 
@@ -23,16 +25,19 @@ class DriftKind(StrEnum):
     CHANGED = "changed"
     MISSING = "missing"
     LEFT_OVER = "left over"
+    OUT_OF_DATE = "out of date"
+    """Written by a verification of other specs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Drift:
     """One file that is not as the specs give it. `diff` is a unified diff from the file to what it should be, for a
-    changed one."""
+    changed one; `make` writes it."""
 
     kind: DriftKind
     path: str
     diff: str = ""
+    make: Literal["generate", "verify"] = "generate"
 
     def to_dict(self) -> dict[str, str]:
         """The drift as plain data for a script."""
@@ -49,9 +54,9 @@ class Written:
     foreign: tuple[str, ...]
 
 
-def write(folder: FilePath, expected: dict[str, str]) -> Written:
+def write(folder: FilePath, expected: dict[str, str], kept: Collection[str] = ()) -> Written:
     """Make `folder` hold the expected files: each is replaced whole or not at all, equal ones are not touched, and
-    generated ones that are left over are removed.
+    generated ones that are left over are removed. Those that are `kept` are somebody else's to write.
 
     Raises:
         OSError: a file cannot be read, written or removed; those before it are done.
@@ -62,13 +67,10 @@ def write(folder: FilePath, expected: dict[str, str]) -> Written:
         if _content(path) == content:
             unchanged.append(name)
             continue
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f"{path.name}.{os.getpid()}{_TEMPORARY}")
-        temporary.write_bytes(content)
-        temporary.replace(path)
+        replace(path, content)
         written.append(name)
     for name in _present(folder):
-        if name in expected:
+        if name in expected or name in kept:
             continue
         if _is_generated(folder / name):
             (folder / name).unlink()
@@ -80,8 +82,21 @@ def write(folder: FilePath, expected: dict[str, str]) -> Written:
     return Written(tuple(written), tuple(removed), tuple(unchanged), tuple(foreign))
 
 
-def compare(folder: FilePath, expected: dict[str, str]) -> list[Drift]:
-    """Every difference between the folder and what it should hold, both ways, in the order of the paths.
+def replace(path: FilePath, content: bytes) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}{_TEMPORARY}")
+    temporary.write_bytes(content)
+    temporary.replace(path)
+
+
+def compare(folder: FilePath, expected: dict[str, str], stamped: Mapping[str, str]) -> list[Drift]:
+    """Every difference between the folder and what it should hold, both ways, in the order of the paths. `stamped`
+    files must have this text near their beginning; what else is in them was worked out at length.
 
     Raises:
         OSError: the folder cannot be read.
@@ -93,7 +108,14 @@ def compare(folder: FilePath, expected: dict[str, str]) -> list[Drift]:
             drifts.append(Drift(DriftKind.MISSING, str(folder / name)))
         elif content != text.encode("utf-8"):
             drifts.append(Drift(DriftKind.CHANGED, str(folder / name), _diff(str(folder / name), content, text)))
-    drifts += [Drift(DriftKind.LEFT_OVER, str(folder / name)) for name in _present(folder) if name not in expected]
+    for name, stamp in stamped.items():
+        content = _content(folder / name)
+        if content is None:
+            drifts.append(Drift(DriftKind.MISSING, str(folder / name), make="verify"))
+        elif stamp.encode() not in content[:_STAMP_WITHIN]:
+            drifts.append(Drift(DriftKind.OUT_OF_DATE, str(folder / name), make="verify"))
+    known = {*expected, *stamped}
+    drifts += [Drift(DriftKind.LEFT_OVER, str(folder / name)) for name in _present(folder) if name not in known]
     return sorted(drifts, key=lambda drift: drift.path)
 
 

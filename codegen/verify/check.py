@@ -9,6 +9,7 @@ from codegen.model import Path, Property, Spec
 from codegen.verify.conditions import Asker, Question
 from codegen.verify.explorer import Explored, explore
 from codegen.verify.liveness import can_reach, way_to_one_that_cannot
+from codegen.verify.paths import cover
 from codegen.verify.result import Broken, Verified
 from codegen.verify.story import Storyteller
 from codegen.verify.trace import Tracer
@@ -29,6 +30,7 @@ def verify(
     at_most: int = AT_MOST,
     progress: Progress | None = None,
     only_first: bool = False,
+    with_paths: bool = False,
 ) -> Verified:
     """Everything there is to say about a spec without findings.
 
@@ -38,13 +40,15 @@ def verify(
         at_most: how many states are looked at before giving up.
         progress: told now and then how many states are known and how many of them were looked at.
         only_first: end the search as soon as anything is broken.
+        with_paths: also lay paths that show everything there is to show, when all holds.
     """
-    return _Check(spec, venue, under_way).run(at_most, progress, only_first)
+    return _Check(spec, venue, under_way).run(at_most, progress, only_first, with_paths)
 
 
 class _Check:
     def __init__(self, spec: Spec, venue: Spec | None, under_way: int) -> None:
         self._spec = spec
+        self._venue = venue
         self._under_way = under_way
         self._world = World(spec, venue, under_way)
         self._asker = Asker(spec, venue, self._world)
@@ -54,7 +58,7 @@ class _Check:
         self._first: dict[str, int] = {}
         self._closed: set[int] = set()
 
-    def run(self, at_most: int, progress: Progress | None, only_first: bool) -> Verified:
+    def run(self, at_most: int, progress: Progress | None, only_first: bool, with_paths: bool) -> Verified:
         started = time.process_time()
         explored = explore(
             self._world.initial,
@@ -70,6 +74,8 @@ class _Check:
         ]
         if explored.complete:
             broken += self._in_the_end(explored)
+        sound = with_paths and explored.complete and not broken
+        coverage = cover(self._spec, self._venue, self._world, explored) if sound else None
         return Verified(
             machine=self._spec.machine,
             states=len(explored.states),
@@ -78,6 +84,7 @@ class _Check:
             complete=explored.complete,
             claims=tuple(self._claimed()),
             broken=tuple(broken),
+            coverage=coverage,
         )
 
     def _last(self) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from codegen.model import Spec
 from codegen.verify.explorer import Explored, explore
@@ -51,6 +51,16 @@ class Coverage:
     @property
     def complete(self) -> bool:
         return not self.missing
+
+    def to_dict(self) -> dict[str, Any]:
+        """The figures as plain data for a script."""
+        return {
+            "paths": len(self.paths),
+            "items": {kind: {"of": of, "covered": covered} for kind, (of, covered) in self.counts.items()},
+            "only_free": self.only_free,
+            "passing": self.passing,
+            "missing": [one._asdict() for one in self.missing],
+        }
 
     def __str__(self) -> str:
         total, covered = (sum(one) for one in zip(*self.counts.values(), strict=True))

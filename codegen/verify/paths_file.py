@@ -12,7 +12,6 @@ from codegen.verify.paths import Coverage
 from codegen.verify.trace import FORMAT, Trace
 
 NAME = "paths.json"
-_STAMP = '"verified": "{}"'
 
 
 def paths_file(machine: Machine, venue: Machine | None, coverage: Coverage) -> str:
@@ -30,9 +29,9 @@ def paths_file(machine: Machine, venue: Machine | None, coverage: Coverage) -> s
     return "\n".join(["{", *lines, ' "paths": [', paths, " ]", "}", ""])
 
 
-def is_of(text: str, verified: str) -> bool:
-    """Whether the file was written for the specs with this verification digest."""
-    return _STAMP.format(verified) in text[:2000]
+def stamp(machine: Machine, venue: Machine | None) -> str:
+    """What the beginning of the file says as long as it is of these specs."""
+    return f'"verified": {_json(verification_digest(machine, venue))}'
 
 
 def _path(number: int, path: Trace) -> Iterator[str]:

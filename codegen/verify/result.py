@@ -6,6 +6,7 @@ import shlex
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from codegen.verify.paths import Coverage
 from codegen.verify.trace import Trace
 
 Actor = Literal["bot", "venue", "process", "outside"]
@@ -105,8 +106,15 @@ class Verified:
     complete: bool
     claims: tuple[str, ...]
     broken: tuple[Broken, ...]
+    coverage: Coverage | None = None
+    """The paths, when they were asked for and everything holds."""
     not_written: str = ""
     """Why drawings are missing, and what to do."""
+
+    @property
+    def good(self) -> bool:
+        """Whether it holds, and its paths show everything."""
+        return self.holds and (self.coverage is None or self.coverage.complete)
 
     @property
     def holds(self) -> bool:
@@ -123,4 +131,5 @@ class Verified:
             "complete": self.complete,
             "claims": list(self.claims),
             "broken": [one.to_dict() for one in self.broken],
+            "coverage": self.coverage.to_dict() if self.coverage is not None else None,
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 
 from codegen.findings import printable
+from codegen.verify.paths import Coverage
 from codegen.verify.result import Broken, TraceStep, Verified
 
 _WIDTH = 118
@@ -21,7 +22,17 @@ def render_verified(verified: Verified) -> str:
     else:
         head = f"{verified.machine}: not decided. {seen}, and there are more; nothing was broken until there."
     parts = [head, _folded(f"Bound: {verified.bound}", "  ")]
+    if verified.coverage is not None:
+        parts.append(_covered(verified.coverage))
     return printable_lines("\n\n".join(["\n".join(parts), *(_story(one) for one in verified.broken)]))
+
+
+def _covered(coverage: Coverage) -> str:
+    lines = [_folded(f"Paths: {coverage}", "  ")]
+    if coverage.missing:
+        lines.append("  No path shows these, so nothing was written; what can never happen should not be in the spec:")
+        lines += [f"    {one.file}:{one.line}: {one.name}" for one in coverage.missing]
+    return "\n".join(lines)
 
 
 def printable_lines(text: str) -> str:
