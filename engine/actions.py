@@ -173,11 +173,13 @@ class TradingActions:
             own = None
         round_trip = (data.round_trip if own is not None else None) or client_order_id
         market = self._markets[ctx.instance]
-        ctx.portfolio.book_trade(trade_fill(market, side, client_order_id, round_trip, fill))
+        is_new = ctx.portfolio.book_trade(trade_fill(market, side, client_order_id, round_trip, fill))
         if own is not None:
             accumulate_fill(own, fill)
             if own.status in (PLANNED, UNKNOWN):
                 own.status = OrderStatus.OPEN
+            if not is_new:
+                return  # A late report must not reopen a trade that is closed in the books.
             if side is Side.SELL:
                 data.exit_attempts = 0
             elif data.opened_at is None:
