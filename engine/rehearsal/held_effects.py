@@ -55,8 +55,8 @@ class Call:
         self.request = request
         self.claim = claim
         self.answer: Any = None
-        self.go: asyncio.Future[Fate | Exception] = loop.create_future()
-        self.hear: asyncio.Future[Fate | Exception | None] = loop.create_future()
+        self.go: asyncio.Future[Fate | Exception | msgspec.Struct] = loop.create_future()
+        self.hear: asyncio.Future[Fate | Exception | msgspec.Struct | None] = loop.create_future()
 
     @property
     def carried_out(self) -> bool:
@@ -101,6 +101,8 @@ class HeldEffects:
             told = await self._clock.wait_for(call.go)
             if isinstance(told, Exception):
                 raise told
+            if isinstance(told, msgspec.Struct):
+                return told
             fate.set(told)
             if told in (Fate.UNKNOWN, Fate.UNSENT):
                 self._fates[claim.intent_id] = told
@@ -110,6 +112,8 @@ class HeldEffects:
             heard = await self._clock.wait_for(call.hear)
             if isinstance(heard, Exception):
                 raise heard
+            if isinstance(heard, msgspec.Struct):
+                return heard
             if heard is not None:
                 fate.set(heard)
                 self._fates[claim.intent_id] = heard
@@ -118,11 +122,11 @@ class HeldEffects:
         finally:
             self.calls.remove(call)
 
-    def ask(self, call: Call, told: Fate | Exception) -> None:
-        """Let the call go to the world, which treats it as told; or let it fail."""
+    def ask(self, call: Call, told: Fate | Exception | msgspec.Struct) -> None:
+        """Let the call go to the world, which treats it as told; or let it fail, or answer without asking."""
         self._clock.release(call.go, told)
 
-    def answer(self, call: Call, instead: Fate | Exception | None = None) -> None:
+    def answer(self, call: Call, instead: Fate | Exception | msgspec.Struct | None = None) -> None:
         """Let the answer be heard, or something instead of it."""
         self._clock.release(call.hear, instead)
 

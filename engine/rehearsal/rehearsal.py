@@ -369,10 +369,14 @@ class Rehearsal:
             if one.stage in stages:
                 stages.remove(one.stage)
         call = self._call(step, asked="answered" in stages)
+        told: Fate | msgspec.Struct = fate
+        if "entry_order" in call.request.__struct_fields__ and not (call.order_id("entry") or call.order_id("exit")):
+            # Without an order it asks nobody, and so cannot fail by itself.
+            told = self._payload(step)
         if call.carried_out:
-            self.effects.answer(call, fate)
+            self.effects.answer(call, told)
         else:
-            self.effects.ask(call, fate)
+            self.effects.ask(call, told)
         await self.worker.settle()
         while (wake := self.clock.next_wake()) is not None:
             # It is asked again, by its policy, as often as that allows, and nobody answers.
