@@ -10,7 +10,6 @@ from typing import TextIO
 from rich.console import Console
 from rich.text import Text
 
-from codegen.counterexamples.files import is_trace
 from codegen.findings import printable
 from codegen.verify.walk import Choice, Place, Walk
 
@@ -90,6 +89,9 @@ class Walking:
         if not name:
             self._say("Name the file: s FILE")
             return
+        # Here, because it brings what pages and drawings are made with.
+        from codegen.counterexamples.files import is_trace
+
         path = Path(name)
         try:
             if path.exists() and not is_trace(path):
