@@ -81,6 +81,8 @@ EVEN_PRICE = Decimal("99.9")
 UNEVEN_PRICE = Decimal("99.8")
 """Buys 10.01 BTC, of which the fee leaves a part of a step that nobody can sell."""
 EXIT_PRICE = Decimal(110)
+WITHDRAWN = "the request was withdrawn, since the phase that asked for it was left"
+"""Why a request that was proven absent is not sent again; the checker lets it be sent."""
 _FILLS = {"none": 0, "some": 1, "all": 2}
 
 
@@ -156,6 +158,7 @@ class Rehearsal:
         self._ids: dict[str, str] = {}
         self._which: dict[tuple[str, str], str] = {}
         self._finished: dict[str, str] = {}
+        self._withdrawn: set[str] = set()
         self._told: dict[str, None] = {}
         self._seen_rows = 0
         self._notes: list[str] = []
@@ -315,7 +318,11 @@ class Rehearsal:
     async def _request(self, step: Step) -> None:
         name = self._id_of(step)
         if step.event:
-            await self._ask(self._call(step, asked=False, recovering=True), Fate.CARRIED_OUT)
+            call = self._call(step, asked=False, recovering=True)
+            await self._ask(call, Fate.CARRIED_OUT)
+            if call.answer is None and not self._calls(step):
+                self._withdrawn.add(name)
+                self._notes.append("it is not there, and no longer wanted: the phase that asked for it was left")
             return
         venue = self._expected_order(step)
         adrift = None
@@ -357,7 +364,7 @@ class Rehearsal:
 
     def _tell_strategy(self, step: Step) -> None:
         self.strategy.told = step.told or ""
-        self.strategy.entry_price = UNEVEN_PRICE if self._remainder_ahead(whole=True) else EVEN_PRICE
+        self.strategy.entry_price = UNEVEN_PRICE if self._leaves_remainder() else EVEN_PRICE
 
     async def _ask(self, call: Call, fate: Fate) -> None:
         self.effects.ask(call, fate)
@@ -410,25 +417,28 @@ class Rehearsal:
         if fills == "all":
             return left
         half = (left / 2).quantize(Decimal(1) if step.side == "entry" else MARKET.amount_step)
-        if step.side == "entry" and self._remainder_ahead(whole=False):
+        if step.side == "entry" and self._leaves_remainder():
             half -= MARKET.amount_step
         return half
 
-    def _remainder_ahead(self, *, whole: bool) -> bool:
-        """Whether the next sell order is to leave something that cannot be sold; with `whole`, the next one that is
-        planned when the buy order is filled wholly, if there is one in this trade."""
-        found: bool | None = None
+    def _leaves_remainder(self) -> bool:
+        """Whether what is bought now is to leave something that cannot be sold when the sell order is filled.
+
+        The checker chooses that anew with each sell order, arithmetic does not: so the choice that shows is taken.
+        """
+        planned = False
         for place, step in enumerate(self.trace.steps[self._number - 1 :]):
             actions = [action for take in step.takes for action in take.actions]
             if place and "plan_entry" in actions:
                 break
             if "plan_exit" in actions:
-                dust = step.after.facts.get("remainder") == "dust"
-                order = step.after.order("entry", "present")
-                if not whole or (order is not None and order.fills == "all"):
-                    return dust
-                found = dust if found is None else found
-        return bool(found)
+                planned = step.after.facts.get("remainder") == "dust"
+            sold = step.fills if step.side == "exit" else next((a.fills for a in step.answer if a.side == "exit"), "")
+            for take in step.takes:
+                for asked in take.guards:
+                    if sold == "all" and "holding_nothing" in asked.answers:
+                        return not asked.answers["holding_nothing"]
+        return planned
 
     async def _crash(self) -> None:
         for call in list(self.effects.calls):
@@ -486,9 +496,10 @@ class Rehearsal:
         fitting = [call for call in found if asked and payload_event(call.answer) == step.event]
         if not found:
             state = "answered" if asked else "being asked"
-            raise _UnplayableError(
-                f"no {step.effect} is {state}{f' for order {self._id_of(step)}' if step.side else ''}"
-            )
+            name = self._id_of(step)
+            if name in self._withdrawn:
+                raise _UnplayableError(WITHDRAWN)
+            raise _UnplayableError(f"no {step.effect} is {state} for order {name or '-'}")
         return (fitting or found)[-1]
 
     def _id_of(self, step: Step) -> str:
