@@ -159,6 +159,7 @@ class Rehearsal:
         self._which: dict[tuple[str, str], str] = {}
         self._finished: dict[str, str] = {}
         self._withdrawn: set[str] = set()
+        self._visits: dict[str, int] = {}
         self._told: dict[str, None] = {}
         self._seen_rows = 0
         self._notes: list[str] = []
@@ -199,6 +200,8 @@ class Rehearsal:
                 played.append(Played(step, rows, tuple(self._notes), now if now != orders else None))
                 orders = now
                 self._compare(step, rows, now)
+                snapshot = self.worker.instances[MARKET.symbol].snapshot
+                self._visits[snapshot.phase] = snapshot.generation
                 self._before = step.after
             books = compare_books(self.worker.portfolio, self.exchange, MARKET, self.clock.now())
             return Outcome(tuple(played), tuple(self.divergences), self.observed(), books)
@@ -277,6 +280,8 @@ class Rehearsal:
                 await self._post(step.event, self._payload(step))
             case "timer":
                 await self._timer(step)
+            case "stale":
+                await self._stale(step)
             case "request":
                 await self._request(step)
             case "answer":
@@ -314,6 +319,12 @@ class Rehearsal:
         self._tick(max(due - self.clock.now(), 0))
         self.worker.fire_timers()
         await self.worker.settle()
+
+    async def _stale(self, step: Step) -> None:
+        """The timer of an earlier visit fires all the same; `told` is the phase that was left."""
+        payload = DEFINITION.events[step.event].payload()
+        visit = self._visits.get(step.told or "")
+        await self.worker.process(EventContext(step.event, MARKET.symbol, self.clock.now(), payload, generation=visit))
 
     async def _request(self, step: Step) -> None:
         name = self._id_of(step)

@@ -32,10 +32,11 @@ class Script:
         """From here on, events are those of these commits."""
         self._left, self._now, self._payload = [], (None, "", ""), None
         for take in takes:
-            parts: list[Asked | None] = [*take.guards] or [None]
-            for place, asked in enumerate(parts):
-                fails = take.fails if place == len(parts) - 1 else ""
-                self._left.append((asked, take.event if asked is None else asked.event, fails))
+            fails_at = take.fails_at.partition("/")[2]
+            parts = [(asked, asked.event) for asked in take.guards] or [(None, take.event)]
+            if take.fails and parts[-1][1] != fails_at:
+                parts.append((None, fails_at))
+            self._left += [(*part, take.fails if part is parts[-1] else "") for part in parts]
 
     def asked(self, payload: Any) -> tuple[Asked | None, str]:
         """What the path says of the event that is being handled: the answers, and what fails."""

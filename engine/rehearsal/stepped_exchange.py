@@ -44,9 +44,10 @@ class SteppedExchange(PaperExchange):
         return self._became_of(order.client_order_id, RequestKind.SUBMIT, stamp, at)
 
     def receive_cancel(self, symbol: str, client_order_id: str, stamp: Stamp, at: int) -> Request:
-        """The cancel arrives at `at`; what became of it."""
-        self.send_cancel(symbol, client_order_id, stamp, at - 1)
-        return self._became_of(client_order_id, RequestKind.CANCEL, stamp, at)
+        """The cancel arrives at `at`; what became of it. The same cancel again, after a crash, is another message."""
+        again = Stamp(stamp.attempt, at - 1, max(stamp.deadline, at))
+        self.send_cancel(symbol, client_order_id, again, at - 1)
+        return self._became_of(client_order_id, RequestKind.CANCEL, again, at)
 
     def fill(self, client_order_id: str, qty: Decimal, at: int) -> None:
         """Somebody trades `qty` with the open order, at its limit, or at the market's price if it has none."""

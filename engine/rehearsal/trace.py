@@ -12,7 +12,18 @@ from runtime.errors import PhasewrightError
 FORMAT = 1
 
 Kind = Literal[
-    "outside", "timer", "request", "answer", "report", "unknown", "unsent", "expired", "venue", "crash", "failure"
+    "outside",
+    "timer",
+    "stale",
+    "request",
+    "answer",
+    "report",
+    "unknown",
+    "unsent",
+    "expired",
+    "venue",
+    "crash",
+    "failure",
 ]
 Which = Literal["present", "previous", "finished", ""]
 Fills = Literal["none", "some", "all", ""]
@@ -45,7 +56,7 @@ class Asked(msgspec.Struct, frozen=True):
 class Take(msgspec.Struct, frozen=True):
     """One commit. `rows` holds those of raised events too, and `guards` the answers for each of them in turn.
 
-    `fails`, of a commit that fails on purpose: `guard NAME` or `action NAME`, the last one that is asked or runs.
+    `fails`, of a commit that fails on purpose: `guard NAME` or `action NAME`; `fails_at`: PHASE/EVENT.
     """
 
     event: str
@@ -59,6 +70,7 @@ class Take(msgspec.Struct, frozen=True):
     requested: tuple[str, ...] = ()
     actions: tuple[str, ...] = ()
     fails: str = ""
+    fails_at: str = ""
 
 
 class Order(msgspec.Struct, frozen=True):
