@@ -339,8 +339,9 @@ def _first_that_holds(branches: tuple[Branch, ...], given: Mapping[str, bool]) -
 def _failures(before: Inner, taken: Taken) -> Iterator[Taken]:
     """The same event with each guard that is asked, or each action that runs, failing instead."""
     for place, part in enumerate(taken.parts):
-        so_far = taken.parts[: place + 1]
-        for guard, _ in part.answers:
-            yield Taken("failed", before, parts=so_far, fails=f"guard {guard}")
+        earlier = taken.parts[:place]
+        for number, (guard, _) in enumerate(part.answers):
+            asked = part._replace(answers=part.answers[:number], actions=(), requests=())
+            yield Taken("failed", before, parts=(*earlier, asked), fails=f"guard {guard}")
         for action in part.actions:
-            yield Taken("failed", before, parts=so_far, fails=f"action {action}")
+            yield Taken("failed", before, parts=(*earlier, part), fails=f"action {action}")

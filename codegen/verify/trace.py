@@ -133,6 +133,7 @@ class Tracer:
         }
         if taken.how == "failed":
             told["fails"] = taken.fails
+            told["fails_at"] = f"{phases[taken.parts[-1].phase]}/{taken.parts[-1].event}"
         return told
 
     def _after(self, state: State) -> dict[str, Any]:
