@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import msgspec
 
 from engine.actions import TradingActions
 from engine.effects import TradingEffects
-from engine.exchange.gateway import Market, OrderRequest, OrderType, Side, Stamp
+from engine.exchange.gateway import Market, OrderRequest, OrderStatus, OrderType, Side, Stamp
 from engine.fills import average_price, filled_qty, fills_of, trade_fill
 from engine.guards import TradingGuards
 from engine.order_events import event_for
@@ -31,7 +31,7 @@ from engine.rehearsal.observed import (
 from engine.rehearsal.scripted import OnPurpose, Script, ScriptedActions, ScriptedGuards, ToldStrategy
 from engine.rehearsal.stepped_exchange import SteppedExchange
 from engine.rehearsal.stepped_gateway import Fate, SteppedGateway
-from engine.rehearsal.trace import After, Step, Trace, TraceError
+from engine.rehearsal.trace import After, Answer, Step, Trace, TraceError
 from engine.sizing import SizingRules
 from generated.trading import DEFINITION, Config, Fill, OrderReport
 from runtime.definition import EffectClass
@@ -416,21 +416,25 @@ class Rehearsal:
             self.exchange.drop(name, self.clock.now())
             return
         if _FILLS[after.fills] > _FILLS[before.fills]:
-            self.exchange.fill(name, self._quantity(step, name, after.fills), self.clock.now())
+            self._fill(step, name, before.fills, after.fills)
         elif after.phase == "CANCELED":
             self.exchange.drop(name, self.clock.now())
         if "HIDDEN" not in after.phase:
             self.exchange.hidden.discard(name)
 
-    def _quantity(self, step: Step, name: str, fills: str) -> Decimal:
+    def _fill(self, step: Step, name: str, before: str, after: str) -> None:
+        """A part of the order, its rest, or both one after the other: whatever may be told of an order that was filled
+        in part may be told of one that is filled."""
+        now = self.clock.now()
         order = next(one for one in reversed(self.exchange.orders()) if one.client_order_id == name)
-        left = order.amount - order.filled
-        if fills == "all":
-            return left
-        half = (left / 2).quantize(Decimal(1) if step.side == "entry" else MARKET.amount_step)
-        if step.side == "entry" and self._leaves_remainder():
-            half -= MARKET.amount_step
-        return half
+        part = Decimal(0)
+        if before == "none":
+            part = (order.amount / 2).quantize(Decimal(1) if step.side == "entry" else MARKET.amount_step, ROUND_DOWN)
+            if step.side == "entry" and self._leaves_remainder():
+                part -= MARKET.amount_step
+            self.exchange.fill(name, part, now)
+        if after == "all":
+            self.exchange.fill(name, order.amount - order.filled - part, now)
 
     def _leaves_remainder(self) -> bool:
         """Whether what is bought now is to leave something that cannot be sold when the sell order is filled.
@@ -504,7 +508,7 @@ class Rehearsal:
             for call in self._calls(step)
             if call.carried_out is asked and (recovering is None or call.recovering is recovering)
         ]
-        fitting = [call for call in found if asked and payload_event(call.answer) == step.event]
+        fitting = [call for call in found if asked and _says(call.answer, step)]
         if not found:
             state = "answered" if asked else "being asked"
             name = self._id_of(step)
@@ -648,3 +652,16 @@ class Rehearsal:
         commit = Commit("", DEFINITION.name, DEFINITION.digest, now, 0, 0, "", None, [], [], [], [], None)
         commit.portfolio = transaction.change
         self._store.commit([commit])
+
+
+def _says(answer: Any, step: Step) -> bool:
+    """Whether an answer is the one that the step tells of."""
+    if payload_event(answer) != step.event:
+        return False
+    return all(_is_so(getattr(answer, one.side), one) for one in step.answer)
+
+
+def _is_so(report: OrderReport | None, told: Answer) -> bool:
+    if report is None:
+        return told.order == "none"
+    return (report.status == OrderStatus.OPEN) is told.live and bool(report.fills) is (told.fills != "none")
