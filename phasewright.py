@@ -174,17 +174,52 @@ def simulate(
     under_way: Annotated[
         int | None, typer.Option("--requests", min=1, help="How many requests are followed at once. Default: 3.")
     ] = None,
+    trace: Annotated[
+        Path | None,
+        typer.Option("--trace", help="Play this trace instead, with the real bot.", metavar="FILE", dir_okay=False),
+    ] = None,
 ) -> None:
     """Walk through a machine by hand, step by step.
 
     Shows where it is and what can happen next; choose by number, and the step is taken. A claim that is broken on the
     way is said at once. Choices may also be piped in, one on a line; the walk ends with them.
+
+    With --trace, a counterexample happens for real: the code that its own spec gives, the worker, the database, the
+    ledger and the paper exchange. Status 0 when the loss is there at the end, 1 when it is not.
     """
+    if trace is not None:
+        with _spec_explained():
+            _replay(trace, spec)
+        return
     from codegen import commands
     from codegen.walking import Walking
 
     with _spec_explained():
         Walking(commands.walk(spec, machine, under_way), _console(), sys.stdin).run()
+
+
+def _replay(file: Path, spec: Path) -> None:
+    """Play a trace on the machine that its own specs give, or those in `spec` where it has none."""
+    import tempfile
+
+    from codegen.verify.replay import unpack
+    from engine.rehearsal.trace import read_trace
+
+    trace = read_trace(file)
+    texts = trace.spec or {path.name: path.read_text(encoding="utf-8") for path in sorted(spec.glob("*.yaml"))}
+    with tempfile.TemporaryDirectory(prefix="phasewright-") as folder:
+        unpacked = unpack(texts, trace.machine, trace.claim, Path(folder))
+        # Ahead of the installed package, and before anything of that is imported.
+        sys.path.insert(0, folder)
+        try:
+            from engine.rehearsal import story
+        except ImportError as error:
+            _fail(f"{file}: the bot in engine/ has no use for what this spec gives: {error}")
+        replay = story.replay if trace.machine == story.MACHINE else story.replay_without_bot
+        reproduced, told = replay(trace, Path(folder), unpacked.free, unpacked.broken)
+    typer.echo(told)
+    if not reproduced:
+        raise typer.Exit(FOUND)
 
 
 @app.command()

@@ -16,14 +16,22 @@ SIDES = {"entry": Side.BUY, "exit": Side.SELL}
 
 
 class OrderFound(msgspec.Struct, frozen=True):
-    """One order id at the exchange. `phase` in the words of the venue's machine; `unbooked` are trades."""
+    """One order id at the exchange. `phase` in the words of the venue's machine; amounts in base currency, summed where
+    two orders have the id; `unbooked` are trades."""
 
     client_order_id: str
     side: str
     phase: str
     fills: str
+    amount: Decimal
+    filled: Decimal
     live: int
     unbooked: tuple[str, ...]
+
+    def __str__(self) -> str:
+        bought = f", {self.filled} of {self.amount} filled" if self.amount else ""
+        missing = f", not in the books: {', '.join(self.unbooked)}" if self.unbooked else ""
+        return f"{self.side} order {self.client_order_id[:8]}: {self.phase}{bought}{missing}"
 
 
 class Observed(msgspec.Struct, frozen=True):
@@ -34,6 +42,12 @@ class Observed(msgspec.Struct, frozen=True):
     facts: dict[str, str]
     orders: tuple[OrderFound, ...]
     let_go: tuple[str, ...]
+
+    @property
+    def reality(self) -> tuple[str, dict[str, str], list[tuple[str, str, bool]]]:
+        """The phase, the facts, and each order: its side, its phase at the venue, whether it has a fill that is not
+        booked."""
+        return self.phase, self.facts, [(one.side, one.phase, bool(one.unbooked)) for one in self.orders]
 
 
 def orders_found(exchange: SteppedExchange, portfolio: Portfolio, ids: dict[str, str]) -> tuple[OrderFound, ...]:
@@ -51,7 +65,8 @@ def _found(
     symbol = states[0].symbol if states else ""
     unbooked = tuple(one.trade_id for one in trades if not portfolio.is_booked(f"{symbol}:{one.trade_id}"))
     live = sum(state.status is OrderStatus.OPEN for state in states)
-    return OrderFound(name, side, _phase(exchange, name, states), fills_word(states), live, unbooked)
+    amount, filled = (sum((getattr(one, part) for one in states), Decimal(0)) for part in ("amount", "filled"))
+    return OrderFound(name, side, _phase(exchange, name, states), fills_word(states), amount, filled, live, unbooked)
 
 
 def _phase(exchange: SteppedExchange, name: str, states: list[OrderState]) -> str:

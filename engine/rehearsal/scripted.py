@@ -33,7 +33,8 @@ class Script:
         self._left, self._now, self._payload = [], (None, "", ""), None
         for take in takes:
             fails_at = take.fails_at.partition("/")[2]
-            parts = [(asked, asked.event) for asked in take.guards] or [(None, take.event)]
+            parts: list[tuple[Asked | None, str]] = [(asked, asked.event) for asked in take.guards]
+            parts = parts or [(None, take.event)]
             if take.fails and parts[-1][1] != fails_at:
                 parts.append((None, fails_at))
             self._left += [(*part, take.fails if part is parts[-1] else "") for part in parts]

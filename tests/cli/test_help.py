@@ -40,7 +40,7 @@ def loaded_by(*arguments: str, cwd: Path) -> set[str]:
         (["generate"], ["--spec DIR", "--out DIR", "--png DIR", "Nothing is written while a spec has errors"]),
         (["check"], ["--json", "missing or left over", "status 1"]),
         (["verify"], ["--counterexamples DIR", "--requests", "--json", "status 1 for any"]),
-        (["simulate"], ["--spec DIR", "--requests", "choose by number", "piped in"]),
+        (["simulate"], ["--spec DIR", "--requests", "--trace FILE", "choose by number", "piped in", "Status 0"]),
         (["lint"], ["--json", "docs/lint-rules.md", "Status 1 when there is an error"]),
         (["run"], ["--db PATH", "--data PATH", "--fresh", "--report PATH", "--json", "Ctrl-C", "PAPER_FAULTS"]),
         (["status"], ["--db PATH", "--json", "while a bot is running"]),
