@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from codegen.findings import Finding
+    from codegen.model import Machine
     from engine.recorded_run import Progress
+    from runtime.definition import MachineDefinition
+    from runtime.memory_store import MemoryStore
 
 FOUND = 1
 """Exit status: something was found, refused or could not be done."""
@@ -214,12 +217,114 @@ def _replay(file: Path, spec: Path) -> None:
         try:
             from engine.rehearsal import story
         except ImportError as error:
+            if not (error.name or "").startswith("generated"):
+                raise
             _fail(f"{file}: the bot in engine/ has no use for what this spec gives: {error}")
         replay = story.replay if trace.machine == story.MACHINE else story.replay_without_bot
         reproduced, told = replay(trace, Path(folder), unpacked.free, unpacked.broken)
     typer.echo(told)
     if not reproduced:
         raise typer.Exit(FOUND)
+
+
+@app.command()
+def mutate(
+    machine: Annotated[str, typer.Argument(help="The machine whose spec is changed.", show_default=False)] = "trading",
+    spec: SpecDir = Path("spec"),
+    out: OutDir = Path("generated"),
+    sample: Annotated[
+        int | None, typer.Option("--sample", min=1, help="Judge only so many mutants, chosen by --seed.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Chooses the sample.")] = 1,
+    jobs: Annotated[int, typer.Option("--jobs", min=1, help="How many processes judge mutants.")] = 1,
+    cache: Annotated[
+        Path, typer.Option("--cache", help="Keeps what was found, for the next time.", metavar="FILE", dir_okay=False)
+    ] = Path("var/mutation.jsonl"),
+    report: Annotated[
+        Path | None,
+        typer.Option("--report", help="Also write the page of figures here.", metavar="FILE", dir_okay=False),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Make small mistakes in a spec, and see who notices.
+
+    Each mutant is the spec with one mistake that somebody could make. It is caught by lint, else by the checker, else
+    by the paths of the original, played with the mutant's own code. Whatever nobody notices needs a reason in
+    spec/survivors/; status 1 for one without, and for a reason without need. Takes hours; what was found is kept.
+    """
+    from codegen import commands
+    from codegen.mutation.text import render_page, render_score
+
+    def progress(judged: int, of: int, survived: int) -> None:
+        if sys.stderr.isatty() or judged % 100 == 0:
+            end = "\r" if sys.stderr.isatty() else "\n"
+            typer.echo(f"{machine}: {judged:,} of {of:,} mutants, {survived:,} survived {end}", nl=False, err=True)
+
+    with _spec_explained():
+        score = commands.mutate(spec, out, machine, _player, sample, seed, jobs, cache, progress)
+        if report is not None:
+            report.write_text(render_page(score), encoding="utf-8")
+    if json:
+        _print_json(score.to_dict())
+    else:
+        typer.echo(render_score(score))
+    if score.judged.stopped:
+        raise typer.Exit(INTERRUPTED)
+    if not score.settled:
+        raise typer.Exit(FOUND)
+
+
+def _player(paths: list[dict[str, Any]]) -> Callable[[Machine], str | None]:
+    """What plays the paths of a machine on the generated code of a mutant, and says what went otherwise."""
+    import asyncio
+    from functools import partial
+
+    from runtime.errors import PhasewrightError
+    from runtime.memory_store import MemoryStore
+    from runtime.rehearsal.play import Crashes, Stage
+
+    class Disk(MemoryStore):
+        def close(self) -> None:
+            """What is written outlives the process."""
+
+    def play(machine: Machine) -> str | None:
+        try:
+            stage = Stage(_generated_definition(machine))
+            for crashes in (Crashes.NEVER, Crashes.UNDER_WAY):
+                for path in paths:
+                    asyncio.run(stage.play(path, partial(_same, Disk()), crashes))
+        except PhasewrightError as error:
+            return str(error).partition("\n")[0]
+        return None
+
+    return play
+
+
+def _same(store: MemoryStore) -> MemoryStore:
+    return store
+
+
+def _generated_definition(machine: Machine) -> MachineDefinition:
+    """The definition in the code that is generated from a machine, run from a folder that is removed again."""
+    import importlib
+    import tempfile
+
+    from codegen.python_files import python_files
+
+    with tempfile.TemporaryDirectory(prefix="phasewright-") as folder:
+        package = Path(folder) / "mutated"
+        package.mkdir()
+        for name, text in python_files(machine).items():
+            (package / name).write_text(text, encoding="utf-8")
+        sys.path.insert(0, folder)
+        try:
+            importlib.invalidate_caches()
+            definition: MachineDefinition = importlib.import_module("mutated.definition").DEFINITION
+        finally:
+            sys.path.remove(folder)
+            for name in [name for name in sys.modules if name.partition(".")[0] == "mutated"]:
+                del sys.modules[name]
+    return definition
 
 
 @app.command()

@@ -15,7 +15,7 @@ from engine.rehearsal.observed import Books, Observed
 from engine.rehearsal.rehearsal import Divergence, Outcome, Played, Rehearsal
 from engine.rehearsal.trace import Trace
 from generated.trading import DEFINITION
-from runtime.rehearsal.play import DifferenceError, play
+from runtime.rehearsal.play import DifferenceError, Stage
 from runtime.sqlite_store import SqliteStore
 from runtime.store import AuditRow
 
@@ -43,7 +43,7 @@ def replay_without_bot(trace: Trace, folder: Path, free: frozenset[str], broken:
         line for number, step in enumerate(trace.steps, start=1) for line in _step(number, Played(step, (), (), None))
     ]
     try:
-        asyncio.run(play(definition, msgspec.to_builtins(trace), lambda: SqliteStore(folder / "machine.db")))
+        asyncio.run(Stage(definition).play(msgspec.to_builtins(trace), lambda: SqliteStore(folder / "machine.db")))
     except DifferenceError as error:
         return False, "\n".join([*told, "", f"NOT reproduced: {error}"])
     sentence = f"reproduced: {trace.loss} {trace.ending}" if trace.claim else "played: every step went as told"
