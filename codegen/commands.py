@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path as FilePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from codegen.document import Trouble
 from codegen.findings import Finding, has_errors, in_order
@@ -21,6 +23,8 @@ from codegen.render import render
 from codegen.verify.result import Verified
 
 if TYPE_CHECKING:
+    from codegen.mutation.judge import Play
+    from codegen.mutation.score import Score
     from codegen.verify.paths import Coverage
     from codegen.verify.walk import Walk
 
@@ -149,6 +153,65 @@ def walk(spec_dir: FilePath, machine: str, under_way: int | None = None) -> Walk
 
     known = {one.spec.machine: one for one in _sound([spec_dir])[0]}
     return Walk(_known(known, machine, spec_dir).spec, _venue(known, machine), under_way or UNDER_WAY)
+
+
+def mutate(
+    spec_dir: FilePath,
+    out_dir: FilePath,
+    machine: str,
+    player: Callable[[list[dict[str, Any]]], Play],
+    sample: int | None = None,
+    seed: int = 1,
+    jobs: int = 1,
+    cache: FilePath | None = None,
+    told: Callable[[int, int, int], None] | None = None,
+) -> Score:
+    """Small mistakes in a machine's spec, and who notices them: lint, the checker, or the machine's paths.
+
+    Args:
+        player: makes of the machine's paths what plays them on the code of a mutant.
+        sample: judge only so many, chosen by `seed`.
+        jobs: how many processes do it.
+        cache: a file that keeps what was found, for the next time.
+        told: told now and then how many are judged, how many there are, and how many nobody noticed.
+
+    Raises:
+        SpecError: a spec has errors.
+        CommandError: there is no machine of that name, its paths are not up to date, or the reasons cannot be read.
+    """
+    from codegen.digest import presentation_digest, verification_digest
+    from codegen.mutation import campaign
+    from codegen.mutation.cache import Cache
+    from codegen.mutation.judge import Judge
+    from codegen.mutation.mutants import mutants
+    from codegen.mutation.reasons import ReasonsError, read_reasons, reasons_file
+    from codegen.mutation.score import Score
+
+    machines = {one.spec.machine: one for one in _sound([spec_dir])[0]}
+    original = _known(machines, machine, spec_dir)
+    paths = out_dir / _paths_name(machine)
+    text = paths.read_text(encoding="utf-8") if paths.is_file() else ""
+    if _stamps(list(machines.values()))[_paths_name(machine)] not in text:
+        raise CommandError(
+            f"{paths} is missing or not of this spec, and mutants are compared with a machine that is known to hold. "
+            "Run `phasewright verify` first."
+        )
+    loaded = next(one for one in _load([spec_dir])[0] if one.spec is not None and one.spec.machine == machine)
+    try:
+        reasons = read_reasons(reasons_file(loaded.path))
+    except ReasonsError as error:
+        raise CommandError(str(error)) from None
+    every = tuple(mutants(loaded))
+    venue = _venue_machine(machines, original)
+    answers = Cache(
+        cache,
+        lint=presentation_digest(original),
+        verify=verification_digest(venue, None) if venue is not None else "",
+        paths=hashlib.sha256(text.encode()).hexdigest(),
+    )
+    judge = Judge(original.spec, venue.spec if venue is not None else None, player(json.loads(text)["paths"]))
+    judged = campaign.run(campaign.sampled(every, sample, seed), judge, answers, jobs, told)
+    return Score(machine, judged, reasons, frozenset(one.key for one in every))
 
 
 def _write_paths(path: FilePath, machine: Machine, machines: Mapping[str, Machine], coverage: Coverage) -> None:
