@@ -56,6 +56,41 @@ class Played:
     crashes: int = 0
 
 
+class Stage:
+    """A machine with handlers that do as a path says."""
+
+    def __init__(self, definition: MachineDefinition) -> None:
+        self.script = Script()
+        self.definition = replace(definition, data=complete(definition.data, START))
+        self.machine = Machine(
+            self.definition,
+            self.script.guards(definition.guards),
+            self.script.actions(definition.actions),
+            definition.config(),
+        )
+
+    async def play(
+        self,
+        path: Mapping[str, Any],
+        open_store: Callable[[], Store],
+        crashes: Crashes = Crashes.NEVER,
+        crash_at: AbstractSet[str] | None = None,
+    ) -> Played:
+        """Play `path` and compare.
+
+        Args:
+            path: one of a machine's `paths.json`, or any trace.
+            open_store: opens the store that the machine runs on; called again after every crash. Empty at first.
+            crash_at: crash only at commits that take one of these rows. None: at every commit.
+
+        Raises:
+            DifferenceError: what happened is not what the path says.
+        """
+        rehearsal = _Rehearsal(self, path, open_store, crashes, crash_at)
+        await rehearsal.play()
+        return rehearsal.played
+
+
 async def play(
     definition: MachineDefinition,
     path: Mapping[str, Any],
@@ -63,19 +98,8 @@ async def play(
     crashes: Crashes = Crashes.NEVER,
     crash_at: AbstractSet[str] | None = None,
 ) -> Played:
-    """Play `path` and compare.
-
-    Args:
-        path: one of a machine's `paths.json`, or any trace.
-        open_store: opens the store that the machine runs on; called again after every crash. An empty one at first.
-        crash_at: crash only at commits that take one of these rows. None: at every commit.
-
-    Raises:
-        DifferenceError: what happened is not what the path says.
-    """
-    rehearsal = _Rehearsal(definition, path, open_store, crashes, crash_at)
-    await rehearsal.play()
-    return rehearsal.played
+    """Play one path on a stage of its own; see `Stage.play`."""
+    return await Stage(definition).play(path, open_store, crashes, crash_at)
 
 
 class _MortalStore:
@@ -102,26 +126,22 @@ class _MortalStore:
 class _Rehearsal:
     def __init__(
         self,
-        definition: MachineDefinition,
+        stage: Stage,
         path: Mapping[str, Any],
         open_store: Callable[[], Store],
         crashes: Crashes,
         crash_at: AbstractSet[str] | None,
     ) -> None:
         self.played = Played()
-        self._definition = replace(definition, data=complete(definition.data, START))
+        self._definition = stage.definition
+        self._machine = stage.machine
+        self._script = stage.script
+        self._script.phase = lambda: self._phase
         self._path = path
         self._open_store = open_store
         self._crashes = crashes
         self._crash_at = crash_at
         self._clock = VirtualClock(START)
-        self._script = Script(lambda: self._phase)
-        self._machine = Machine(
-            self._definition,
-            self._script.guards(definition.guards),
-            self._script.actions(definition.actions),
-            definition.config(),
-        )
         self._hands = Hands()
         self._open_intents: dict[str, Intent] = {}
         """The effects that have no outcome yet."""

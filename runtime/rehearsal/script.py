@@ -21,16 +21,17 @@ class _UnscriptedError(Exception):
 
 
 class Script:
-    """What guards and actions do during one step of a path. `phase` tells where the instance is."""
+    """What guards and actions do during one step of a path."""
 
-    def __init__(self, phase: Callable[[], str]) -> None:
+    def __init__(self) -> None:
+        self.phase: Callable[[], str] = str
+        """Tells where the instance is."""
         self.asked: list[tuple[str, str, bool]] = []
         """The guards that answered: (PHASE/EVENT, guard, answer)."""
         self.done: list[str] = []
         """The actions that ran."""
         self.failed: list[str] = []
         """The handlers that failed, `guard NAME` or `action NAME`."""
-        self._phase = phase
         self._answers: list[Mapping[str, Any]] = []
         self._failures: list[tuple[str, str]] = []
         self._place = -1
@@ -77,7 +78,7 @@ class Script:
         ]
 
     def _ask(self, name: str, event: Any) -> bool:
-        cell = f"{self._phase()}/{event.event}"
+        cell = f"{self.phase()}/{event.event}"
         self._fail_if_told(f"guard {name}", event)
         if event is not self._event:
             # The same cell may come twice in a step, but not for the same event.
@@ -92,7 +93,7 @@ class Script:
         return answer
 
     def _fail_if_told(self, what: str, event: Any) -> None:
-        failure = (what, f"{self._phase()}/{event.event}")
+        failure = (what, f"{self.phase()}/{event.event}")
         if failure in self._failures:
             self._failures.remove(failure)
             self.failed.append(what)
