@@ -288,13 +288,14 @@ def _player(paths: list[dict[str, Any]]) -> Callable[[Machine], str | None]:
             """What is written outlives the process."""
 
     def play(machine: Machine) -> str | None:
-        try:
-            stage = Stage(_generated_definition(machine))
-            for crashes in (Crashes.NEVER, Crashes.UNDER_WAY):
-                for path in paths:
-                    asyncio.run(stage.play(path, partial(_same, Disk()), crashes))
-        except PhasewrightError as error:
-            return str(error).partition("\n")[0]
+        with _generated_definition(machine) as definition:
+            try:
+                stage = Stage(definition)
+                for crashes in (Crashes.NEVER, Crashes.UNDER_WAY):
+                    for path in paths:
+                        asyncio.run(stage.play(path, partial(_same, Disk()), crashes))
+            except PhasewrightError as error:
+                return str(error).partition("\n")[0]
         return None
 
     return play
@@ -304,8 +305,9 @@ def _same(store: MemoryStore) -> MemoryStore:
     return store
 
 
-def _generated_definition(machine: Machine) -> MachineDefinition:
-    """The definition in the code that is generated from a machine, run from a folder that is removed again."""
+@contextmanager
+def _generated_definition(machine: Machine) -> Iterator[MachineDefinition]:
+    """The definition in the code that is generated from a machine, which is there for as long as it is looked at."""
     import importlib
     import tempfile
 
@@ -319,12 +321,11 @@ def _generated_definition(machine: Machine) -> MachineDefinition:
         sys.path.insert(0, folder)
         try:
             importlib.invalidate_caches()
-            definition: MachineDefinition = importlib.import_module("mutated.definition").DEFINITION
+            yield importlib.import_module("mutated.definition").DEFINITION
         finally:
             sys.path.remove(folder)
             for name in [name for name in sys.modules if name.partition(".")[0] == "mutated"]:
                 del sys.modules[name]
-    return definition
 
 
 @app.command()
