@@ -375,7 +375,7 @@ class Rehearsal:
 
     def _tell_strategy(self, step: Step) -> None:
         self.strategy.told = step.told or ""
-        self.strategy.entry_price = UNEVEN_PRICE if self._leaves_remainder() else EVEN_PRICE
+        self.strategy.entry_price = self._entry_price()
 
     async def _ask(self, call: Call, fate: Fate) -> None:
         self.effects.ask(call, fate)
@@ -436,6 +436,9 @@ class Rehearsal:
         if after == "all":
             self.exchange.fill(name, order.amount - order.filled - part, now)
 
+    def _entry_price(self) -> Decimal:
+        return UNEVEN_PRICE if self._leaves_remainder() else EVEN_PRICE
+
     def _leaves_remainder(self) -> bool:
         """Whether what is bought now is to leave something that cannot be sold when the sell order is filled.
 
@@ -448,10 +451,10 @@ class Rehearsal:
                 break
             if "plan_exit" in actions:
                 planned = step.after.facts.get("remainder") == "dust"
-            sold = step.fills if step.side == "exit" else next((a.fills for a in step.answer if a.side == "exit"), "")
+            order = step.after.order("exit", "present")
             for take in step.takes:
                 for asked in take.guards:
-                    if sold == "all" and "holding_nothing" in asked.answers:
+                    if order is not None and order.booked == "all" and "holding_nothing" in asked.answers:
                         return not asked.answers["holding_nothing"]
         return planned
 
@@ -577,7 +580,7 @@ class Rehearsal:
         fills = self._fills(step)
         known: dict[str, Any] = {
             "bar_at": self.clock.now(),
-            "price": EVEN_PRICE,
+            "price": self._entry_price(),
             "signal_type": self.strategy.name,
             "requested_by": "the path",
             "reason": "as the path says",
