@@ -39,11 +39,12 @@ def _path(number: int, path: Trace) -> Iterator[str]:
     yield f'  {_json(head)[:-1]}, "steps": ['
     last = len(path.steps) - 1
     for place, step in enumerate(path.steps):
-        yield f"   {_json(_short(step))}{',' if place < last else ''}"
+        yield f"   {_json(short(step))}{',' if place < last else ''}"
     yield "  ]}"
 
 
-def _short(step: dict[str, Any]) -> dict[str, Any]:
+def short(step: dict[str, Any]) -> dict[str, Any]:
+    """A step without what the checker only keeps for itself, and without what is empty."""
     after = step["after"]
     short = {
         **step,

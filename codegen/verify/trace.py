@@ -108,7 +108,7 @@ class Tracer:
             ],
             "venue_rows": list(step.venue_rows),
             "takes": [self.take(take) for take in step.takes],
-            "after": self._after(after),
+            "after": self.after(after),
         }
 
     def take(self, take: Take) -> dict[str, Any]:
@@ -136,7 +136,8 @@ class Tracer:
             told["fails_at"] = f"{phases[taken.parts[-1].phase]}/{taken.parts[-1].event}"
         return told
 
-    def _after(self, state: State) -> dict[str, Any]:
+    def after(self, state: State) -> dict[str, Any]:
+        """What is there in a state."""
         machine = self._world.machine
         facts = zip(machine.fact_names, state.inner.facts, strict=True)
         return {
