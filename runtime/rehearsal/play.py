@@ -145,8 +145,10 @@ class _Rehearsal:
         self._hands = Hands()
         self._open_intents: dict[str, Intent] = {}
         """The effects that have no outcome yet."""
-        self._timers: dict[str, Timer] = {}
-        """The latest timer of each phase."""
+        self._visits: dict[str, int] = {}
+        """The latest visit of each phase that has a timer."""
+        self._dropped = -1
+        """The visit of a phase whose timer a restart has dropped."""
         self._number = 0
         self._place = 0
         self._step: Mapping[str, Any] = {}
@@ -160,6 +162,7 @@ class _Rehearsal:
         await self._worker.start()
         await self._worker.create(NAME)
         self._count_intents(self._store.commits)
+        self._note_visit()
         await self._see_calls()
         for place, step in enumerate(self._path["steps"], start=1):
             self._place, self._step = place, step
@@ -179,11 +182,7 @@ class _Rehearsal:
         takes = self._step.get("takes", ())
         rows = [row for take in takes if take["outcome"] == "handled" for row in take.get("rows", ())]
         here = bool(rows) and (self._crash_at is None or not self._crash_at.isdisjoint(rows))
-        if here and self._timer_is_dropped():
-            here = False
-        timer, waiting, phase = self._instance.timer, [one.event for one in self._instance.deferred], self._phase
-        if timer is not None:
-            self._timers[phase] = timer
+        waiting, phase = [one.event for one in self._instance.deferred], self._phase
         event = self._made_event()
         if here and self._crashes is Crashes.AROUND:
             await self._die_at_commit("before", event)
@@ -232,9 +231,9 @@ class _Rehearsal:
         event = EventContext(name, NAME, self._clock.now(), self._payload(name))
         if kind == "stale":
             phase = self._step["told"]
-            if phase not in self._timers:
+            if phase not in self._visits:
                 raise self._difference("stale timer", f"{phase} had one", "it never had")
-            event.generation = self._timers[phase].generation
+            event.generation = self._visits[phase]
         elif not self._definition.events[name].identity:
             event.id = f"delivery-{self._number}"
         return event
@@ -256,6 +255,11 @@ class _Rehearsal:
 
     def _fire(self) -> None:
         due = self._worker.next_timer_at()
+        if due is None and self._instance.generation == self._dropped:
+            # It would have fired, had the process not died here in between.
+            event = self._step["event"]
+            self._worker.post(EventContext(event, NAME, self._clock.now(), self._payload(event)))
+            return
         if due is None:
             raise self._difference("timer", self._step["event"], None)
         self._clock.advance_to(max(due, self._clock.now()))
@@ -307,6 +311,9 @@ class _Rehearsal:
         self.played.crashes += 1
         if restart.quarantined or NAME not in self._worker.instances:
             raise self._difference("restart", "the instance goes on", str(restart.quarantined))
+        timeout = self._definition.phases[self._phase].timeout
+        if timeout is not None and timeout.on_restore is OnRestore.DROP:
+            self._dropped = self._instance.generation
         self._open_intents = {intent.intent_id: intent for intent in self._store.load().open_intents}
         await self._see_calls(recovering=True)
 
@@ -321,19 +328,15 @@ class _Rehearsal:
             raise self._difference(f"death {when} the commit", "a commit", f"{len(commits)} commits")
         await self._crash()
         if when == "before":
-            # A timer may count anew after a restart; nothing else may change.
-            before.timer = self._instance.timer if before.timer is not None else None
+            # The timer is treated as its phase says; nothing else may change.
+            timeout = self._definition.phases[before.phase].timeout
+            if timeout is not None and timeout.on_restore is not OnRestore.KEEP_DEADLINE:
+                before.timer = self._instance.timer
             for name in before.__struct_fields__:
                 self._same(
                     f"{name} after a death before the commit", getattr(before, name), getattr(self._instance, name)
                 )
         return commits
-
-    def _timer_is_dropped(self) -> bool:
-        """Whether a crash here would change what comes: a restart drops this phase's timer, or the next one's."""
-        phases = {self._phase, self._step["after"]["phase"]}
-        timeouts = [self._definition.phases[phase].timeout for phase in phases]
-        return any(timeout is not None and timeout.on_restore is OnRestore.DROP for timeout in timeouts)
 
     async def _see_calls(self, recovering: bool = False) -> None:
         """Every effect that has no outcome yet is under way; after a crash, looked up where it must not come twice."""
@@ -368,7 +371,13 @@ class _Rehearsal:
         after, snapshot = self._step.get("after", {}), self._instance
         self._same("phase", after["phase"], snapshot.phase)
         self._same("deferred events", list(after.get("deferred", ())), [one.event for one in snapshot.deferred])
-        self._same("timer", "runs" if after.get("timer") else "does not run", _runs(snapshot.timer))
+        expected = after.get("timer", False) and snapshot.generation != self._dropped
+        self._same("timer", "runs" if expected else "does not run", _runs(snapshot.timer))
+        self._note_visit()
+
+    def _note_visit(self) -> None:
+        if self._definition.phases[self._phase].timeout is not None:
+            self._visits[self._phase] = self._instance.generation
 
     def _compare_commits(self, commits: list[Commit], takes: Sequence[Take]) -> None:
         self._same("commits", [take["event"] for take in takes], [commit.audit[0].event for commit in commits])
