@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -149,7 +150,7 @@ def verify(
     point, for the tests, and says how much they cover; status 1 for less than all.
     """
     from codegen import commands
-    from codegen.verify.text import render_verified
+    from codegen.verify.text import WIDTH, render_verified
 
     def progress(name: str, known: int, seen: int) -> None:
         if sys.stderr.isatty():
@@ -160,7 +161,8 @@ def verify(
         for result in commands.verify(spec, machine or (), under_way, progress, counterexamples, out):
             results.append(result)
             if not json:
-                typer.echo(("\r" if sys.stderr.isatty() else "") + render_verified(result))
+                width = shutil.get_terminal_size((WIDTH, 24)).columns
+                typer.echo(("\r" if sys.stderr.isatty() else "") + render_verified(result, width))
     if json:
         _print_json([result.to_dict() for result in results])
     for result in results:
