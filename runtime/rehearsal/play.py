@@ -391,9 +391,9 @@ class _Rehearsal:
     def _compare(self, commit: Commit, take: Take) -> None:
         first, last = commit.audit[0], commit.audit[-1]
         self._same("outcome", take["outcome"], first.outcome.value, first.reason)
+        self._same("rows", list(take.get("rows", ())), [row.branch for row in commit.audit if row.branch])
         self._same("phase before", take["from"], first.phase_from)
         self._same("phase after", take["to"], last.phase_to)
-        self._same("rows", list(take.get("rows", ())), [row.branch for row in commit.audit if row.branch])
         self._same("raised", list(take.get("raised", ())), [row.event for row in commit.audit[1:]])
         self._same("actions", list(take.get("actions", ())), [name for row in commit.audit for name in row.actions])
         self._same("effects", list(take.get("requested", ())), list(_requested(commit)))
