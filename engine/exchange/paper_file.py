@@ -11,7 +11,8 @@ from typing import Literal
 
 APPLICATION_ID = 0x50575058
 SCHEMA_VERSION = 1
-Synchronous = Literal["NORMAL", "FULL"]
+Synchronous = Literal["OFF", "NORMAL", "FULL"]
+"""How much of the books a failure of the machine may take: with OFF anything, with NORMAL the latest changes."""
 
 _SCHEMA = """
 CREATE TABLE settings (body BLOB NOT NULL);
@@ -52,7 +53,7 @@ class PaperExchangeError(Exception):
     """The paper exchange cannot open or go on with its file. The message says where, why and what to do."""
 
 
-def create(path: Path, settings: bytes, deposits: Mapping[str, str]) -> None:
+def create(path: Path, settings: bytes, deposits: Mapping[str, str], synchronous: Synchronous) -> None:
     """Make an empty set of books with these balances (plain decimals by currency).
 
     Raises:
@@ -65,6 +66,7 @@ def create(path: Path, settings: bytes, deposits: Mapping[str, str]) -> None:
             # SQLite would play a stranger's journal into the new file.
             path.with_name(left_over).unlink(missing_ok=True)
         with closing(sqlite3.connect(draft, isolation_level=None)) as db:
+            db.execute(f"PRAGMA synchronous = {'OFF' if synchronous == 'OFF' else 'FULL'}")
             db.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
             db.execute("INSERT INTO settings VALUES (?)", (settings,))
             db.executemany(

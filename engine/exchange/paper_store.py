@@ -110,7 +110,7 @@ class PaperStore:
             ) from error
         try:
             if not path.exists():
-                create(path, settings, {currency: plain(amount) for currency, amount in deposits.items()})
+                create(path, settings, {currency: plain(amount) for currency, amount in deposits.items()}, synchronous)
             refuse_unreadable(path)
             self._db = sqlite3.connect(path, isolation_level=None)
             try:

@@ -121,15 +121,29 @@ class _UnplayableError(Exception):
     """A step has no counterpart in what is really there."""
 
 
+class Stage:
+    """The machine with the real handlers, scripted where a path decides; for any number of rehearsals, one at a time.
+
+    Args:
+        free: the guards that have no condition in the spec, and so answer as the path says.
+    """
+
+    def __init__(self, free: frozenset[str]) -> None:
+        self.script = Script()
+        markets = {MARKET.symbol: MARKET}
+        guards = ScriptedGuards(TradingGuards(markets, RULES), self.script, free)
+        actions = ScriptedActions(TradingActions(markets, RULES), self.script)
+        self.machine = Machine(DEFINITION, guards, actions, DURATIONS)
+
+
 class Rehearsal:
     """Plays `trace` with databases in `folder`.
 
     Args:
-        free: the guards that have no condition in the spec, and so answer as the path says.
-        durable: keep the bot's database in a file; else in memory, from which a crash takes as little.
+        in_file: keep the bot's database in a file; else in memory, from which a crash takes as little.
     """
 
-    def __init__(self, trace: Trace, folder: Path, free: frozenset[str], *, durable: bool = True) -> None:
+    def __init__(self, trace: Trace, folder: Path, stage: Stage, *, in_file: bool = True) -> None:
         if trace.machine != DEFINITION.name:
             raise TraceError(f"$.machine: it is about `{trace.machine}`, and what is installed is `{DEFINITION.name}`")
         if trace.digest and trace.digest != DEFINITION.digest:
@@ -142,17 +156,12 @@ class Rehearsal:
         self.exchange = SteppedExchange(folder / "exchange.db", (MARKET,), {"USD": CASH}, Decimal(100), START)
         self.gateway = SteppedGateway(self.exchange, self.clock)
         self.strategy = ToldStrategy(EVEN_PRICE, EXIT_PRICE)
-        self.script = Script(self._differs)
+        self.script = stage.script
+        self.script.differs = self._differs
         self.divergences: list[Divergence] = []
-        self._database = folder / "bot.db" if durable else None
+        self._database = folder / "bot.db" if in_file else None
         self._memory = MemoryStore()
-        markets = {MARKET.symbol: MARKET}
-        self._machine = Machine(
-            DEFINITION,
-            ScriptedGuards(TradingGuards(markets, RULES), self.script, free),
-            ScriptedActions(TradingActions(markets, RULES), self.script),
-            DURATIONS,
-        )
+        self._machine = stage.machine
         self._number = 0
         self._before = After(DEFINITION.initial)
         self._ids: dict[str, str] = {}
@@ -626,9 +635,10 @@ class Rehearsal:
     # -- before it begins ------------------------------------------------------------------------------------------
 
     def _open_worker(self) -> None:
-        self._store: Store = (
-            self._memory if self._database is None else SqliteStore(self._database, namespace="rehearsal")
-        )
+        self._store: Store = self._memory
+        if self._database is not None:
+            # The process dies here, the machine does not: what was written is there without waiting for the disk.
+            self._store = SqliteStore(self._database, namespace="rehearsal", durable=False)
         inner = TradingEffects(self.gateway, {MARKET.symbol: self.strategy}, lambda name: self.worker.intent(name))
         self.effects = HeldEffects(inner, self.clock)
         # Repeated reports are not recognised as such: whatever the machine does with one, it must do twice.

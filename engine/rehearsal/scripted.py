@@ -15,15 +15,19 @@ Differs = Callable[[str, str, str], None]
 """Told what differs, what was expected and what was found."""
 
 
+def _nobody_asks(what: str, expected: str, found: str) -> None:
+    """Between two rehearsals."""
+
+
 class OnPurpose(Exception):  # noqa: N818
     """A handler that fails because the path says so."""
 
 
 class Script:
-    """What a step says of the guards, event by event."""
+    """What a step says of the guards, event by event. `differs` hears of a guard that answers otherwise."""
 
-    def __init__(self, differs: Differs) -> None:
-        self.differs = differs
+    def __init__(self) -> None:
+        self.differs: Differs = _nobody_asks
         self._left: list[tuple[Asked | None, str, str]] = []
         self._now: tuple[Asked | None, str, str] = (None, "", "")
         self._payload: object = None

@@ -32,7 +32,7 @@ class SteppedExchange(PaperExchange):
     ) -> None:
         still = Candle(start, price, price, price, price, Decimal(0), _LONG)
         prices = {market.symbol: PricePath(Series(market.symbol, _LONG, (still,))) for market in markets}
-        super().__init__(path, PaperSettings(markets, balances, 0, _AT_ONCE), prices)
+        super().__init__(path, PaperSettings(markets, balances, 0, _AT_ONCE), prices, "OFF")
         self.hidden: set[str] = set()
         """Orders, by client order id, that look-ups and cancels do not find yet."""
         self.unwelcome: set[str] = set()

@@ -12,10 +12,11 @@ from typing import Any
 import msgspec
 
 from engine.rehearsal.observed import Books, Observed
-from engine.rehearsal.rehearsal import Divergence, Outcome, Played, Rehearsal
+from engine.rehearsal.rehearsal import Divergence, Outcome, Played, Rehearsal, Stage
 from engine.rehearsal.trace import Trace
 from generated.trading import DEFINITION
-from runtime.rehearsal.play import DifferenceError, Stage
+from runtime.rehearsal.play import DifferenceError
+from runtime.rehearsal.play import Stage as ScriptedStage
 from runtime.sqlite_store import SqliteStore
 from runtime.store import AuditRow
 
@@ -31,7 +32,7 @@ Broken = Callable[[Any], bool]
 
 def replay(trace: Trace, folder: Path, free: frozenset[str], broken: Broken | None) -> tuple[bool, str]:
     """Play the trace with databases in `folder`. Whether it came true, and the whole story."""
-    outcome = Rehearsal(trace, folder, free).play()
+    outcome = Rehearsal(trace, folder, Stage(free)).play()
     reproduced, sentence = verdict(trace, outcome, broken)
     return reproduced, "\n".join([*lines(outcome), "", *_folded(sentence, "")])
 
@@ -43,7 +44,9 @@ def replay_without_bot(trace: Trace, folder: Path, free: frozenset[str], broken:
         line for number, step in enumerate(trace.steps, start=1) for line in _step(number, Played(step, (), (), None))
     ]
     try:
-        asyncio.run(Stage(definition).play(msgspec.to_builtins(trace), lambda: SqliteStore(folder / "machine.db")))
+        asyncio.run(
+            ScriptedStage(definition).play(msgspec.to_builtins(trace), lambda: SqliteStore(folder / "machine.db"))
+        )
     except DifferenceError as error:
         return False, "\n".join([*told, "", f"NOT reproduced: {error}"])
     sentence = f"reproduced: {trace.loss} {trace.ending}" if trace.claim else "played: every step went as told"
