@@ -17,6 +17,7 @@ def house(tmp_path: Path) -> Path:
     (tmp_path / "spec").mkdir()
     shutil.copy(HOUSE / "spec" / "crossing.yaml", tmp_path / "spec")
     assert phasewright("generate", cwd=tmp_path).status == 0
+    assert "items covered by" in phasewright("verify", cwd=tmp_path).out
     return tmp_path
 
 
@@ -34,6 +35,10 @@ def test_an_edit_is_found_by_check_and_carried_over_by_generate(house: Path) -> 
     wrote = phasewright("generate", cwd=house)
     assert wrote.status == 0
     assert "wrote    generated/crossing/" in wrote.out
+    late = phasewright("check", cwd=house)
+    assert (late.status, late.out) == (1, "out of date: generated/crossing/paths.json\n")
+    assert late.err.endswith("Run: make verify\n")
+    assert phasewright("verify", cwd=house).status == 0
     assert phasewright("check", cwd=house).status == 0
     assert phasewright("generate", cwd=house).out.startswith("0 written, 0 removed, ")
 

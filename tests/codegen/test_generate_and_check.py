@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from codegen.commands import CommandError, SpecError, check, generate
+from codegen.commands import CommandError, SpecError, check, generate, verify
 from codegen.output import DriftKind, render_drifts
 
 ROOT = Path(__file__).parents[2]
@@ -16,7 +16,13 @@ ROOT = Path(__file__).parents[2]
 def out_dir(spec_dir: Path, tmp_path: Path) -> Path:
     folder = tmp_path / "generated"
     generate(spec_dir, folder)
+    write_paths(spec_dir, folder)
     return folder
+
+
+def write_paths(spec_dir: Path, out_dir: Path) -> None:
+    """What a verification writes among the generated files."""
+    assert all(result.good for result in verify(spec_dir, out_dir=out_dir))
 
 
 def drifts(spec_dir: Path, out_dir: Path) -> list[tuple[str, str]]:
@@ -59,6 +65,7 @@ def test_the_same_spec_gives_the_same_bytes_anywhere(spec_dir: Path, out_dir: Pa
     elsewhere.mkdir(parents=True)
     (elsewhere / "door.yaml").write_bytes((spec_dir / "door.yaml").read_bytes())
     generate(elsewhere, tmp_path / "other")
+    write_paths(elsewhere, tmp_path / "other")
     assert files(tmp_path / "other") == files(out_dir)
 
 
@@ -66,7 +73,7 @@ def test_generating_again_touches_nothing(spec_dir: Path, out_dir: Path) -> None
     before = {path: path.stat().st_mtime_ns for path in out_dir.rglob("*")}
     result = generate(spec_dir, out_dir)
     assert (result.written, result.removed, result.foreign) == ((), (), ())
-    assert set(result.unchanged) == set(files(out_dir))
+    assert {*result.unchanged, "door/paths.json"} == set(files(out_dir))
     assert {path: path.stat().st_mtime_ns for path in out_dir.rglob("*")} == before
 
 
@@ -94,8 +101,38 @@ def test_a_new_phase_is_seen_by_check_and_written_by_generate(spec_dir: Path, ou
     assert ("changed", "door/table.py") in found
     assert ("changed", "door/events.py") not in found
     result = generate(spec_dir, out_dir)
-    assert set(result.written) == {path for _, path in found}
+    assert set(result.written) == {path for _, path in found} - {"door/paths.json"}
+    assert drifts(spec_dir, out_dir) == [("out of date", "door/paths.json")]
+    write_paths(spec_dir, out_dir)
     assert check(spec_dir, out_dir) == []
+
+
+def test_paths_are_missing_until_they_were_worked_out(spec_dir: Path, out_dir: Path) -> None:
+    path = out_dir / "door" / "paths.json"
+    content = path.read_bytes()
+    path.unlink()
+    (drift,) = check(spec_dir, out_dir)
+    assert (drift.kind, drift.path, drift.make) == (DriftKind.MISSING, str(path), "verify")
+    path.write_bytes(content)
+    result = generate(spec_dir, out_dir)
+    assert (result.removed, result.foreign) == ((), ())
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "kind"),
+    [
+        ("default: 5s", "default: 7s", "out of date"),
+        ("summary: The door", "summary: That door", None),
+    ],
+)
+def test_paths_are_out_of_date_when_the_meaning_has_changed(
+    spec_dir: Path, out_dir: Path, door: str, old: str, new: str, kind: str | None
+) -> None:
+    assert old in door
+    (spec_dir / "door.yaml").write_text(door.replace(old, new))
+    generate(spec_dir, out_dir)
+    assert drifts(spec_dir, out_dir) == ([(kind, "door/paths.json")] if kind else [])
 
 
 def test_check_shows_what_differs_as_a_unified_diff(spec_dir: Path, out_dir: Path) -> None:
@@ -137,6 +174,7 @@ def test_files_of_a_removed_machine_are_removed_with_their_folder(spec_dir: Path
     assert "door/table.py" in result.removed
     assert not (out_dir / "door").exists()
     assert (out_dir / "gate" / "table.py").exists()
+    write_paths(spec_dir, out_dir)
     assert check(spec_dir, out_dir) == []
 
 

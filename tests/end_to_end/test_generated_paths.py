@@ -87,9 +87,8 @@ def test_what_is_seldom_goes_the_same_way(tmp_path: Path, folder: Path, monkeypa
     assert play_all(definition, paths, folder) == everything(paths)
     stage = Stage(definition)
     for path in paths:
-        asyncio.run(
-            stage.play(path, partial(SqliteStore, folder / f"{path['path']}.db", durable=False), Crashes.AROUND)
-        )
+        store = partial(SqliteStore, folder / f"everywhere-{path['path']}.db", durable=False)
+        asyncio.run(stage.play(path, store, Crashes.AROUND))
 
 
 # -- teeth -------------------------------------------------------------------------------------------------------------
@@ -127,7 +126,7 @@ WRONG: dict[str, tuple[str, Change, str]] = {
     "a retargeted row": ("trading", rows("WAIT_FILL", "BUY_ORDER_TIMEOUT", first(to="IDLE")), "phase after"),
     "a dropped timeout": ("trading", phase("CANCEL_SELL", timeout=None), "timer"),
     "a dropped request": ("trading", phase("CANCEL_BUY", entry_request=()), "effects"),
-    "a swapped branch": ("trading", rows("RECOVERING", "RECONCILED", lambda cell: cell[::-1]), "rows"),
+    "a swapped branch": ("trading", rows("RECOVERING", "RECONCILED", lambda cell: cell[::-1]), "guards not asked"),
     "a guard the other way round": (
         "crossing",
         rows("CARS_GREEN", "GREEN_SERVED", first(guards=(("walk_requested", False),))),
@@ -137,7 +136,7 @@ WRONG: dict[str, tuple[str, Change, str]] = {
     "a group that forgets where it was left": (
         "crossing",
         lambda definition: dataclasses.replace(definition, history_groups=()),
-        "outcome",
+        "commits",
     ),
 }
 
