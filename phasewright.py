@@ -213,7 +213,7 @@ def _replay(file: Path, spec: Path) -> None:
     trace = read_trace(file)
     texts = trace.spec or {path.name: path.read_text(encoding="utf-8") for path in sorted(spec.glob("*.yaml"))}
     with tempfile.TemporaryDirectory(prefix="phasewright-") as folder:
-        unpacked = unpack(texts, trace.machine, trace.claim, Path(folder))
+        unpacked = unpack(texts, trace.machine, Path(folder))
         # Ahead of the installed package, and before anything of that is imported.
         sys.path.insert(0, folder)
         try:
@@ -223,7 +223,7 @@ def _replay(file: Path, spec: Path) -> None:
                 raise
             _fail(f"{file}: the bot in engine/ has no use for what this spec gives: {error}")
         replay = story.replay if trace.machine == story.MACHINE else story.replay_without_bot
-        reproduced, told = replay(trace, Path(folder), unpacked.free, unpacked.broken)
+        reproduced, told = replay(trace, Path(folder), unpacked.free, unpacked.question(trace.claim))
     typer.echo(told)
     if not reproduced:
         raise typer.Exit(FOUND)

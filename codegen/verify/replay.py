@@ -20,14 +20,26 @@ Reality = tuple[str, Mapping[str, str], Sequence[tuple[str, str, bool]]]
 
 @dataclass(frozen=True, slots=True)
 class Unpacked:
-    """`free` are the guards without a condition, which answer as a trace says; `broken` asks whether the claim does not
-    hold in reality, and is None for a claim that is not about single states."""
+    """`free` are the guards without a condition, which answer as a trace says."""
 
+    spec: Spec
+    venue: Spec | None
     free: frozenset[str]
-    broken: Callable[[Reality], bool] | None
+
+    def question(self, claim: str | None) -> Callable[[Reality], bool] | None:
+        """Whether the claim does not hold in reality; None for one that is not about single states."""
+        states = scope(self.spec, self.venue, "state")
+        if claim in self.spec.invariants:
+            holds = understand(self.spec.invariants[claim].that, states).holds
+            return lambda reality: not holds(_values(states, self.spec, self.venue, reality))
+        never = [one.never for one in self.spec.properties if one.never is not None and claim == f"never {one.never}"]
+        if never:
+            happens = understand(never[0], states).holds
+            return lambda reality: bool(happens(_values(states, self.spec, self.venue, reality)))
+        return None
 
 
-def unpack(texts: Mapping[str, str], machine: str, claim: str | None, folder: FilePath) -> Unpacked:
+def unpack(texts: Mapping[str, str], machine: str, folder: FilePath) -> Unpacked:
     """Write the Python package `generated` of these specs into `folder`: as it comes from the templates, for a run.
 
     Raises:
@@ -51,24 +63,12 @@ def unpack(texts: Mapping[str, str], machine: str, claim: str | None, folder: Fi
     (folder / "generated" / "__init__.py").touch()
     spec = machines[machine].spec
     venue = machines[spec.venue.machine].spec if spec.venue is not None and spec.venue.machine in machines else None
-    return Unpacked(free_guards(spec), _question(spec, venue, claim))
+    return Unpacked(spec, venue, free_guards(spec))
 
 
 def free_guards(spec: Spec) -> frozenset[str]:
     """The guards whose answer the spec does not fix."""
     return frozenset(name for name, guard in spec.guards.items() if guard.when is None)
-
-
-def _question(spec: Spec, venue: Spec | None, claim: str | None) -> Callable[[Reality], bool] | None:
-    states = scope(spec, venue, "state")
-    if claim in spec.invariants:
-        holds = understand(spec.invariants[claim].that, states).holds
-        return lambda reality: not holds(_values(states, spec, venue, reality))
-    never = [one.never for one in spec.properties if one.never is not None and claim == f"never {one.never}"]
-    if never:
-        happens = understand(never[0], states).holds
-        return lambda reality: bool(happens(_values(states, spec, venue, reality)))
-    return None
 
 
 def _values(states: Scope, spec: Spec, venue: Spec | None, reality: Reality) -> dict[str, Any]:
