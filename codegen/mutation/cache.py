@@ -17,7 +17,6 @@ _VERIFY = (
     "expressions.py",
     "flatten.py",
     "scope.py",
-    "mutation/judge.py",
 )
 
 
@@ -32,6 +31,7 @@ class Cache:
         self._stamps: dict[Catcher, str] = {
             "lint": sha256([_code(_LINT), lint]),
             "verify": sha256([_code(_VERIFY), verify]),
+            "bound": sha256([_code(_VERIFY), verify]),
             "paths": paths,
         }
         self._known: dict[str, str | None] = {}
@@ -44,16 +44,9 @@ class Cache:
                 self._known[key] = answer
 
     def known(self, mutant: Mutant) -> dict[Catcher, str | None]:
-        """What was answered about the mutant, up to the first catcher that noticed it."""
-        found: dict[Catcher, str | None] = {}
-        for catcher in self._stamps:
-            key = self._key(mutant, catcher)
-            if key not in self._known:
-                break
-            found[catcher] = self._known[key]
-            if found[catcher] is not None:
-                break
-        return found
+        """What was answered about the mutant."""
+        keys = {catcher: self._key(mutant, catcher) for catcher in self._stamps}
+        return {catcher: self._known[key] for catcher, key in keys.items() if key in self._known}
 
     def keep(self, mutant: Mutant, said: Iterable[tuple[Catcher, str | None]]) -> None:
         """Write down what is new."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from codegen.mutation.cache import Cache
-from codegen.mutation.judge import Catcher, Judge, Verdict, verdict
+from codegen.mutation.judge import Catcher, Judge, Verdict, next_asked, verdict
 from codegen.mutation.mutants import Mutant
 
 Told = Callable[[int, int, int], None]
@@ -40,7 +40,7 @@ def run(mutants: tuple[Mutant, ...], judge: Judge, cache: Cache, jobs: int, told
     open_ones: list[tuple[int, dict[Catcher, str | None]]] = []
     for place, mutant in enumerate(mutants):
         known = cache.known(mutant)
-        if len(known) == 3 or any(answer is not None for answer in known.values()):
+        if next_asked(mutant, known) is None:
             verdicts[mutant.key] = verdict(known)
         else:
             open_ones.append((place, known))
