@@ -26,13 +26,13 @@ def changed(text: str, changes: tuple[Change, ...]) -> str:
 def verified(tmp_path: Path) -> Callable[..., Verified]:
     """Verifies one machine of the project after some changes to its text."""
 
-    def run(machine: str, *changes: Change, under_way: int | None = None) -> Verified:
+    def run(machine: str, *changes: Change, under_way: int | None = None, out_dir: Path | None = None) -> Verified:
         for path in SPECS.glob("*.yaml"):
             text = path.read_text(encoding="utf-8")
             (tmp_path / path.name).write_text(
                 changed(text, changes) if path.stem == machine else text, encoding="utf-8"
             )
-        (result,) = verify(tmp_path, [machine], under_way)
+        (result,) = verify(tmp_path, [machine], under_way, out_dir=out_dir)
         return result
 
     return run

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from codegen.verify.result import Verified
 
 Verify = Callable[..., Verified]
+GENERATED = Path(__file__).parents[3] / "generated"
 
 # Two requests at once are enough for every loss below, and take a quarter of the time of three.
 FEW = 2
@@ -77,13 +80,22 @@ def test_each_dangerous_edit_gives_a_story_of_the_loss(verified: Verify, edit: s
     assert {row.file.rsplit("/", 1)[1] for step in story.steps for row in step.rows} == {"trading.yaml"}
 
 
-def test_trading_holds_against_the_venue(verified: Verify) -> None:
-    result = verified("trading")
+def test_trading_holds_against_the_venue_and_its_paths_are_what_is_generated(verified: Verify, tmp_path: Path) -> None:
+    result = verified("trading", out_dir=tmp_path / "out")
     assert result.broken == ()
     assert result.complete
     assert result.states > 50_000
     assert result.seconds < 60
     assert "no_fill_let_go" in result.claims
+    assert result.good
+    found, generated = (
+        json.loads((folder / "trading" / "paths.json").read_text(encoding="utf-8"))
+        for folder in (tmp_path / "out", GENERATED)
+    )
+    assert found["coverage"] == generated["coverage"]
+    assert found["paths"] == generated["paths"], (
+        "run `make verify`; if that changes nothing, it depends on chance"
+    )
     print(f"{result.states:,} states in {result.seconds:.1f} s")
 
 
