@@ -278,6 +278,20 @@ def test_a_late_fill_after_the_trade_was_closed_can_be_recovered_and_sold(world:
     assert (world.phase, world.position, world.worker.portfolio.verify()) == (Phase.COOLDOWN, 0, ())
 
 
+def test_a_recovery_does_not_reopen_a_trade_that_is_closed(world: TradingWorld) -> None:
+    offered(world)
+    world.report(world.exit, FILLED, trade("s1", 10, 95))
+    assert (world.phase, world.data.opened_at) == (Phase.COOLDOWN, None)
+    fail(world)
+    world.gateway.answers["look_up"] = [
+        state(world.entry, FILLED, trade("b1", 10)),
+        state(world.exit, FILLED, trade("s1", 10, 95)),
+    ]
+    assert recover(world) is Phase.COOLDOWN
+    assert world.data.opened_at is None
+    assert len([entry for entry in world.store.journal() if entry.kind == CLOSE]) == 1
+
+
 def test_a_second_remainder_of_one_trade_is_set_aside_too(world: TradingWorld) -> None:
     bought(world, 4)
     judge(world)
