@@ -93,9 +93,7 @@ def test_trading_holds_against_the_venue_and_its_paths_are_what_is_generated(ver
         for folder in (tmp_path / "out", GENERATED)
     )
     assert found["coverage"] == generated["coverage"]
-    assert found["paths"] == generated["paths"], (
-        "run `make verify`; if that changes nothing, it depends on chance"
-    )
+    assert found["paths"] == generated["paths"], "run `make verify`; if that changes nothing, it depends on chance"
     print(f"{result.states:,} states in {result.seconds:.1f} s")
 
 
