@@ -285,7 +285,8 @@ def _cell_edit(written: WrittenSpec, cell: WrittenCell, words: str, changes: Any
         cell.paths[0],
         variant,
         at_key=True,
-        phases=written.phases_of(cell) | _targets(cell),
+        # Two ways to do nothing differ only in what the sender is told.
+        phases=frozenset() if cell.cell.kind in ("ignore", "reject") else written.phases_of(cell) | _targets(cell),
         events=cell.events,
         actions=frozenset(action for branch in cell.cell.branches for action in branch.do),
     )

@@ -5,7 +5,11 @@ equivalent = "Why nobody could tell the two machines apart."
 mutants = ["row-retargeted IDLE/SLOT_AVAILABLE/1 ERROR"]
 
 [[survivors]]
-gap = "What is missing that would tell them apart."
+harmless = "Why the change, which one could see, costs nothing."
+mutants = [...]
+
+[[survivors]]
+gap = "What is missing that would notice what it costs."
 mutants = [...]
 """
 
@@ -16,8 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Any, Literal
 
-Kind = Literal["equivalent", "gap"]
-_FORM = "each [[survivors]] has `equivalent` or `gap`, a text, and `mutants`, a list of texts"
+Kind = Literal["equivalent", "harmless", "gap"]
+_KINDS: tuple[Kind, ...] = ("equivalent", "harmless", "gap")
+_FORM = "each [[survivors]] has `equivalent`, `harmless` or `gap`, a text, and `mutants`, a list of texts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +66,9 @@ def read_reasons(path: FilePath) -> dict[str, Reason]:
 
 
 def _reason(path: FilePath, number: int, entry: Any) -> Reason:
-    kinds: tuple[Kind, ...] = ("equivalent", "gap")
-    if isinstance(entry, dict) and set(entry) in ({"equivalent", "mutants"}, {"gap", "mutants"}):
+    if isinstance(entry, dict) and set(entry) in [{kind, "mutants"} for kind in _KINDS]:
         mutants = entry["mutants"]
-        for kind in kinds:
+        for kind in _KINDS:
             why = entry.get(kind)
             named = isinstance(mutants, list) and mutants and all(isinstance(key, str) for key in mutants)
             if named and isinstance(why, str) and why.strip():

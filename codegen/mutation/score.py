@@ -11,13 +11,13 @@ from codegen.mutation.campaign import Judged
 from codegen.mutation.judge import Verdict
 from codegen.mutation.mutants import Mutant
 from codegen.mutation.operators import OPERATORS
-from codegen.mutation.reasons import Reason
+from codegen.mutation.reasons import Kind, Reason
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
     """How many mutants there are, who noticed how many first, how many of those that neither lint nor the checker
-    noticed are equivalent, and how many of the others nobody noticed."""
+    noticed are equivalent or harmless, and how many that are not equivalent nobody noticed."""
 
     made: int
     lint: int
@@ -25,6 +25,7 @@ class Tally:
     paths: int
     survived: int
     equivalent: int
+    harmless: int
     missed: int
 
     @property
@@ -101,9 +102,10 @@ class Score:
         """Of all mutants that were reached, or of those that count."""
         mutants = [mutant for mutant in self.reached if counts(mutant)]
         stages = [self.verdict(mutant).stage for mutant in mutants]
-        equivalent = [mutant for mutant in mutants if self._is_equivalent(mutant)]
         missed = [
-            mutant for mutant in mutants if self.verdict(mutant).stage == "survived" and not self._is_equivalent(mutant)
+            mutant
+            for mutant, stage in zip(mutants, stages, strict=True)
+            if stage == "survived" and not self._is(mutant, "equivalent")
         ]
         return Tally(
             len(mutants),
@@ -111,7 +113,8 @@ class Score:
             stages.count("verify"),
             stages.count("paths"),
             stages.count("survived"),
-            len(equivalent),
+            sum(self._is(mutant, "equivalent") for mutant in mutants),
+            sum(self._is(mutant, "harmless") for mutant in mutants),
             len(missed),
         )
 
@@ -150,11 +153,9 @@ class Score:
             "outdated": list(self.outdated),
         }
 
-    def _is_equivalent(self, mutant: Mutant) -> bool:
+    def _is(self, mutant: Mutant, kind: Kind) -> bool:
         reason = self.reasons.get(mutant.key)
-        return (
-            reason is not None and reason.kind == "equivalent" and self.verdict(mutant).stage in ("paths", "survived")
-        )
+        return reason is not None and reason.kind == kind and self.verdict(mutant).stage in ("paths", "survived")
 
 
 def _made_by(operator: str, mutant: Mutant) -> bool:

@@ -67,7 +67,8 @@ class WrittenRow:
     @property
     def label(self) -> str:
         """`WAIT_FILL/BUY_ORDER_FILLED/1`."""
-        return f"{self.cell.label}/{self.index + 1}"
+        cell, alone = self.cell.label.partition(" ")[::2]
+        return f"{cell}/{self.index + 1}{alone and f' {alone}'}"
 
 
 @dataclass(frozen=True)
