@@ -11,10 +11,11 @@ import msgspec
 
 from engine.actions import TradingActions
 from engine.effects import TradingEffects
-from engine.exchange.gateway import Market, OrderRequest, OrderStatus, OrderType, Side, Stamp
+from engine.exchange.gateway import OrderRequest, OrderStatus, OrderType, Side, Stamp
 from engine.fills import average_price, filled_qty, fills_of, trade_fill
 from engine.guards import TradingGuards
 from engine.order_events import event_for
+from engine.rehearsal.followed import FILLS, FollowedOrders
 from engine.rehearsal.held_effects import Call, HeldEffects, SteppedClock, payload_event
 from engine.rehearsal.observed import (
     SIDES,
@@ -29,11 +30,21 @@ from engine.rehearsal.observed import (
     present_orders,
 )
 from engine.rehearsal.scripted import OnPurpose, Script, ScriptedActions, ScriptedGuards, ToldStrategy
-from engine.rehearsal.stepped_exchange import SteppedExchange
+from engine.rehearsal.setting import (
+    CASH,
+    DURATIONS,
+    EVEN_PRICE,
+    EXIT_PRICE,
+    MARKET,
+    RULES,
+    START,
+    TICK,
+    UNEVEN_PRICE,
+)
+from engine.rehearsal.stepped_exchange import NoSuchOrderError, SteppedExchange
 from engine.rehearsal.stepped_gateway import Fate, SteppedGateway
-from engine.rehearsal.trace import After, Answer, Step, Trace, TraceError
-from engine.sizing import SizingRules
-from generated.trading import DEFINITION, Config, Fill, OrderReport
+from engine.rehearsal.trace import After, Answer, Step, Trace, TraceError, check_names
+from generated.trading import DEFINITION, Fill, OrderReport
 from runtime.definition import EffectClass
 from runtime.events import EventContext
 from runtime.ledger import DEPOSIT
@@ -44,46 +55,8 @@ from runtime.sqlite_store import SqliteStore
 from runtime.store import AuditRow, Commit, Store
 from runtime.worker import Worker
 
-START = 1_700_000_000_000
-TICK = 2
-"""Milliseconds from one step to the next: a request arrives after it was claimed."""
-SECOND = 1_000
-DURATIONS = Config(
-    buy_fill_timeout=SECOND,
-    sell_fill_timeout=SECOND,
-    cooldown=SECOND,
-    evaluation_timeout=SECOND,
-    placement_timeout=SECOND,
-    cancel_retry_interval=SECOND,
-    resolve_interval=SECOND,
-    position_max_hold=SECOND,
-    order_window=3_600 * SECOND,
-    order_retry_max_attempts=1,
-)
-"""Short timers and a long window, so that a path may put timers and arrivals in any order; nothing is sent again
-that provably never left."""
-MARKET = Market(
-    symbol="BTC/USD",
-    base="BTC",
-    quote="USD",
-    amount_step=Decimal("0.001"),
-    price_tick=Decimal("0.1"),
-    min_amount=Decimal("0.001"),
-    min_notional=Decimal(10),
-    maker_fee=Decimal("0.001"),
-    taker_fee=Decimal("0.001"),
-    fee_in_base=True,
-)
-RULES = SizingRules(stop_pct=Decimal(5), max_notional=Decimal(1_000))
-CASH = Decimal(1_000_000)
-EVEN_PRICE = Decimal("99.9")
-"""Buys 10 BTC, of which the fee leaves whole steps."""
-UNEVEN_PRICE = Decimal("99.8")
-"""Buys 10.01 BTC, of which the fee leaves a part of a step that nobody can sell."""
-EXIT_PRICE = Decimal(110)
 WITHDRAWN = "the request was withdrawn, since the phase that asked for it was left"
 """Why a request that was proven absent is not sent again; the checker lets it be sent."""
-_FILLS = {"none": 0, "some": 1, "all": 2}
 
 
 class Divergence(msgspec.Struct, frozen=True):
@@ -146,11 +119,12 @@ class Rehearsal:
     def __init__(self, trace: Trace, folder: Path, stage: Stage, *, in_file: bool = True) -> None:
         if trace.machine != DEFINITION.name:
             raise TraceError(f"$.machine: it is about `{trace.machine}`, and what is installed is `{DEFINITION.name}`")
-        if trace.digest and trace.digest != DEFINITION.digest:
-            raise TraceError(
-                f"$.digest: it was made for another version of {DEFINITION.source} (digest {trace.digest[:12]}, now "
-                f"{DEFINITION.digest[:12]}), whose rows may differ; make it anew with `phasewright verify`"
-            )
+        check_names(trace, DEFINITION)
+        for number, step in enumerate(trace.steps):
+            if not {step.side, *(one.side for one in step.answer)} <= {"", *SIDES}:
+                raise TraceError(
+                    f"$.steps[{number}]: it is about {step.side or 'other'} orders; there are {', '.join(SIDES)}"
+                )
         self.trace = trace
         self.clock = SteppedClock(START)
         self.exchange = SteppedExchange(folder / "exchange.db", (MARKET,), {"USD": CASH}, Decimal(100), START)
@@ -164,9 +138,7 @@ class Rehearsal:
         self._machine = stage.machine
         self._number = 0
         self._before = After(DEFINITION.initial)
-        self._ids: dict[str, str] = {}
-        self._which: dict[tuple[str, str], str] = {}
-        self._finished: dict[str, str] = {}
+        self._followed = FollowedOrders()
         self._withdrawn: set[str] = set()
         self._visits: dict[str, int] = {}
         self._told: dict[str, None] = {}
@@ -200,11 +172,11 @@ class Rehearsal:
                 self.script.begin(step.takes)
                 try:
                     await self._do(step)
-                except (_UnplayableError, LookupError) as error:
+                except (_UnplayableError, NoSuchOrderError) as error:
                     self._differs("it cannot be played", step.words or f"{step.kind} {step.event}", str(error))
                     break
                 rows = self._new_rows()
-                self._follow_orders(step)
+                self._followed.step(present_orders(self.data), self._before, step.after)
                 now = self.orders()
                 played.append(Played(step, rows, tuple(self._notes), now if now != orders else None))
                 orders = now
@@ -230,7 +202,7 @@ class Rehearsal:
 
     def orders(self) -> tuple[OrderFound, ...]:
         """Every order of ours, as the exchange has it."""
-        return orders_found(self.exchange, self.worker.portfolio, self._ids)
+        return orders_found(self.exchange, self.worker.portfolio, self._followed.sides)
 
     def observed(self) -> Observed:
         """What is really there now."""
@@ -272,7 +244,7 @@ class Rehearsal:
             if step.after.facts.get(fact, value) != value:
                 self._differs(f"the fact {fact}", step.after.facts[fact], value)
         by_id = {order.client_order_id: order for order in orders}
-        for (side, which), name in self._which.items():
+        for (side, which), name in self._followed.names.items():
             wanted, order = step.after.order(side, which), by_id[name]
             if wanted is not None and (wanted.phase, wanted.fills) != (order.phase, order.fills):
                 self._differs(
@@ -424,7 +396,7 @@ class Rehearsal:
         if after is None:
             self.exchange.drop(name, self.clock.now())
             return
-        if _FILLS[after.fills] > _FILLS[before.fills]:
+        if FILLS[after.fills] > FILLS[before.fills]:
             self._fill(step, name, before.fills, after.fills)
         elif after.phase == "CANCELED":
             self.exchange.drop(name, self.clock.now())
@@ -532,47 +504,10 @@ class Rehearsal:
     def _id_of(self, step: Step) -> str:
         if not step.side:
             return ""
-        if step.which == "finished":
-            return self._finished.get(step.side, "")
-        name = self._which.get((step.side, step.which))
+        name = self._followed.name(step.side, step.which)
         if name is None:
             raise _UnplayableError(f"there is no {step.which} {step.side} order")
         return name
-
-    def _follow_orders(self, step: Step) -> None:
-        """Which order is the present one of its side, and which the one before, as the path counts them."""
-        for side, order in present_orders(self.data).items():
-            now = "" if order is None else order.client_order_id
-            was = self._which.get((side, "present"), "")
-            if now:
-                self._ids.setdefault(now, side)
-            if now != was:
-                earlier = self._which.get((side, "previous"), "")
-                if was and (not earlier or self._is_kept(side)):
-                    if earlier:
-                        self._finished[side] = earlier
-                    self._which[side, "previous"] = was
-                elif was:
-                    self._finished[side] = was
-                self._which.pop((side, "present"), None)
-                if now:
-                    self._which[side, "present"] = now
-            earlier = self._which.get((side, "previous"), "")
-            if earlier and step.after.order(side, "previous") is None:
-                self._finished[side] = earlier
-                del self._which[side, "previous"]
-
-    def _is_kept(self, side: str) -> bool:
-        """Whether the order that is replaced was not over yet."""
-        order = self._before.order(side, "present")
-        if order is None:
-            return False
-        creating = any(
-            one.side == side and one.which == "present" and one.stage != "answered"
-            for one in self._before.pending
-            if DEFINITION.effects[one.effect].effect_class is EffectClass.AT_MOST_ONCE
-        )
-        return creating or order.phase in ("HIDDEN", "OPEN") or _FILLS[order.fills] > _FILLS[order.booked]
 
     # -- what events carry -----------------------------------------------------------------------------------------
 
@@ -621,7 +556,7 @@ class Rehearsal:
             return None
         if order == "past":
             return OrderReport(client_order_id=f"earlier-{side}", status="canceled", fills=[])
-        name = self._which[side, "present"]
+        name = self._followed.name(side, "present") or ""
         states = [one for one in self.exchange.orders() if one.client_order_id == name]
         status = states[-1].status.value if states else "absent"
         return OrderReport(client_order_id=name, status=status, fills=[f for one in states for f in fills_of(one)])
@@ -660,7 +595,7 @@ class Rehearsal:
                 (state,) = [one for one in self.exchange.orders() if one.client_order_id == request.client_order_id]
                 for fill in fills_of(state):
                     transaction.book_trade(trade_fill(MARKET, word, request.client_order_id, "earlier-entry", fill))
-                self._finished[side] = request.client_order_id
+                self._followed.finished[side] = request.client_order_id
             transaction.close_round_trip("earlier-entry", DEPOSIT)
         commit = Commit("", DEFINITION.name, DEFINITION.digest, now, 0, 0, "", None, [], [], [], [], None)
         commit.portfolio = transaction.change

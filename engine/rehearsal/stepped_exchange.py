@@ -19,6 +19,10 @@ _LONG = 1_000 * 86_400_000
 _AT_ONCE = msgspec.structs.replace(CALM, name="stepped", up_ms=(1, 1), down_ms=(1, 1), split=0)
 
 
+class NoSuchOrderError(Exception):
+    """The exchange has no open order of this client order id."""
+
+
 class SteppedExchange(PaperExchange):
     """The paper exchange with its own books and rules, in a market whose price stands still and in which nobody trades.
 
@@ -79,7 +83,7 @@ class SteppedExchange(PaperExchange):
     def _live_order(self, client_order_id: str) -> BookOrder:
         order = self._open_order(client_order_id)
         if order is None:
-            raise LookupError(f"the exchange has no open order {client_order_id}")
+            raise NoSuchOrderError(f"the exchange has no open order {client_order_id}")
         return order
 
     def _became_of(self, client_order_id: str, kind: RequestKind, stamp: Stamp, at: int) -> Request:

@@ -13,7 +13,7 @@ import msgspec
 
 from engine.rehearsal.observed import Books, Observed
 from engine.rehearsal.rehearsal import Divergence, Outcome, Played, Rehearsal, Stage
-from engine.rehearsal.trace import Trace
+from engine.rehearsal.trace import Trace, check_names
 from generated.trading import DEFINITION
 from runtime.rehearsal.play import DifferenceError
 from runtime.rehearsal.play import Stage as ScriptedStage
@@ -40,6 +40,7 @@ def replay(trace: Trace, folder: Path, free: frozenset[str], broken: Broken | No
 def replay_without_bot(trace: Trace, folder: Path, free: frozenset[str], broken: Broken | None) -> tuple[bool, str]:
     """The same for a machine that nothing in the engine carries out: its handlers do as the trace says."""
     definition = import_module(f"generated.{trace.machine}").DEFINITION
+    check_names(trace, definition)
     told = [
         line for number, step in enumerate(trace.steps, start=1) for line in _step(number, Played(step, (), (), None))
     ]

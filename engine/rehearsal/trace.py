@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from runtime.definition import MachineDefinition
 from runtime.errors import PhasewrightError
 
 FORMAT = 1
@@ -165,3 +166,23 @@ def decode_trace(raw: bytes) -> Trace:
         return msgspec.convert(head, type=Trace)
     except msgspec.ValidationError as error:
         raise TraceError(f"this is no whole trace: {error}. {wanted}") from None
+
+
+def check_names(trace: Trace, definition: MachineDefinition) -> None:
+    """Raise TraceError when the trace is of another version of the machine, or speaks of what it does not have."""
+    anew = "make it anew with `phasewright verify`"
+    if trace.digest and trace.digest != definition.digest:
+        raise TraceError(
+            f"$.digest: it was made for another version of {definition.source} (digest {trace.digest[:12]}, now "
+            f"{definition.digest[:12]}), whose rows may differ; {anew}"
+        )
+    for number, step in enumerate(trace.steps):
+        # The events of these are the venue's.
+        event = "" if step.kind in ("venue", "request") else step.event
+        effects = {step.effect, *(one.effect for one in step.after.pending)}
+        unknown = [("event", event)] if event and event not in definition.events else []
+        unknown += [("effect", name) for name in sorted(effects) if name and name not in definition.effects]
+        unknown += [("after.phase", step.after.phase)] if step.after.phase not in definition.phases else []
+        if unknown:
+            what, name = unknown[0]
+            raise TraceError(f"$.steps[{number}].{what}: {definition.source} has no {name!r}; {anew}")

@@ -76,6 +76,10 @@ def test_a_machine_that_no_bot_carries_out_does_as_it_is_told(tmp_path: Path) ->
         ('{"trace": 1, "machine": "trading", "steps": [{"kind": "jump"}]}', "`$.steps[0].kind`"),
         ('{"trace": 1, "machine": "other", "steps": [], "spec": {"a.yaml": "x"}}', "a.yaml"),
         ('{"trace": 1, "machine": "trading", "steps": [], "spec": {"../a.yaml": "x"}}', "'../a.yaml'"),
+        (
+            '{"trace": 1, "machine": "crossing", "steps": [{"kind": "timer", "event": "NO", "after": {"phase": ""}}]}',
+            "$.steps[0].event: spec/crossing.yaml has no 'NO'",
+        ),
         (None, "cannot be read: No such file"),
     ],
 )
@@ -83,7 +87,7 @@ def test_what_is_no_trace_is_refused_with_the_place(text: str | None, said: str,
     file = tmp_path / "some.json"
     if text is not None:
         file.write_text(text)
-    done = phasewright("simulate", "--trace", file, cwd=tmp_path)
+    done = phasewright("simulate", "--trace", file, "--spec", SPECS, cwd=tmp_path)
     assert (done.status, done.out) == (1, "")
     assert said in done.err
     assert list(tmp_path.iterdir()) == ([file] if text is not None else [])
