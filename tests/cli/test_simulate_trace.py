@@ -43,24 +43,18 @@ def test_a_loss_that_was_found_happens_again(tmp_path: Path) -> None:
     assert done.status == 1
     assert "NOT reproduced: step 6 differed: the phase afterwards: expected IDLE, found CANCEL_BUY" in done.out
 
-    file.write_text(json.dumps({**told, "spec": corrected}))
-    done = phasewright("simulate", "--trace", file, cwd=tmp_path)
-    assert (done.status, done.out) == (1, "")
-    assert "$.digest: it was made for another version of spec/trading.yaml" in done.err
-    assert "phasewright verify" in done.err
-
 
 def test_a_machine_that_no_bot_carries_out_does_as_it_is_told(tmp_path: Path) -> None:
     file = tmp_path / "crossing.json"
     path = json.loads((SPECS.parent / "generated" / "crossing" / "paths.json").read_text())["paths"][0]
-    file.write_text(json.dumps({"trace": 1, "machine": "crossing", "steps": path["steps"]}))
+    steps = path["steps"][:8]
+    file.write_text(json.dumps({"trace": 1, "machine": "crossing", "steps": steps}))
     done = phasewright("simulate", "--trace", file, "--spec", SPECS, cwd=tmp_path)
     assert done.status == 0
     assert done.out.endswith("played: every step went as told\n")
 
-    path["steps"][0]["takes"][0]["to"] = "FLASHING"
-    path["steps"][0]["after"]["phase"] = "FLASHING"
-    file.write_text(json.dumps({"trace": 1, "machine": "crossing", "steps": path["steps"]}))
+    steps[-1]["after"]["phase"] = "FLASHING"
+    file.write_text(json.dumps({"trace": 1, "machine": "crossing", "steps": steps}))
     done = phasewright("simulate", "--trace", file, "--spec", SPECS, cwd=tmp_path)
     assert done.status == 1
     assert "NOT reproduced" in done.out

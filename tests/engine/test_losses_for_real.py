@@ -157,8 +157,12 @@ def test_the_same_steps_lose_nothing_once_the_spec_is_corrected(tmp_path: Path) 
     asked = unpack(sound, "trading", tmp_path / "replay")
     with generated_in(tmp_path / "replay"):
         story = importlib.import_module("engine.rehearsal.story")
-        read = importlib.import_module("engine.rehearsal.trace").decode_trace(json.dumps(told).encode())
+        trace = importlib.import_module("engine.rehearsal.trace")
+        read = trace.decode_trace(json.dumps(told).encode())
         reproduced, text = story.replay(read, tmp_path / "replay", asked.free, asked.question(claim))
+        other = trace.decode_trace(json.dumps({**told, "digest": broken.trace.digest}).encode())
+        with pytest.raises(trace.TraceError, match=r"\$\.digest: it was made for another version"):
+            story.replay(other, tmp_path / "replay", asked.free, None)
     assert not reproduced
     assert "NOT reproduced: step 6 differed: the phase afterwards: expected IDLE, found CANCEL_BUY" in text
     found = look(tmp_path / "replay")
