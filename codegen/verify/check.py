@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 from codegen.model import Path, Property, Spec
 from codegen.verify.conditions import Asker, Question
@@ -132,12 +133,16 @@ class _Check:
     ) -> list[Broken]:
         goals = [number for number, state in enumerate(explored.states) if number in self._closed or ends(state)]
         reached = can_reach(explored, goals, counted)
-        stuck = way_to_one_that_cannot(explored, reached, begins, ends, self._world.next)
+        stuck = way_to_one_that_cannot(explored, reached, begins, ends)
         if stuck is None:
             return []
-        start, further = stuck
+        way = self._way(explored, stuck[0])
+        for source, to in pairwise(stuck):
+            after = explored.states[to]
+            step = next(step for step, found, _ in self._world.next(explored.states[source]) if found == after)
+            way.append((step, after))
         ending = f"From here on it can go on for ever without: {_goal(declared)}"
-        return [self._broken(_name(declared), declared.loss, path, [*self._way(explored, start), *further], ending)]
+        return [self._broken(_name(declared), declared.loss, path, way, ending)]
 
     def _never_taken(self, explored: Explored[State, Step]) -> list[Broken]:
         """Deferred events that are never looked at again."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+from array import array
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -18,11 +19,16 @@ class Explored(Generic[S, L]):
     parents: list[int]
     steps: list[L | None]
     """The step by which each state was found."""
-    ways: list[tuple[tuple[int, int], ...]] = field(default_factory=list)
-    """From each state the steps that can be counted upon: (state, what they count as)."""
+    ways: list[array[int]] = field(default_factory=list)
+    """From each state every state that is one step further, times 8, plus what the step counts as."""
     dead_ends: list[int] = field(default_factory=list)
     """States from which nothing leads on."""
     complete: bool = True
+
+    def following(self, number: int) -> Iterator[tuple[int, int]]:
+        """The states that are one step further, each with what the step counts as; 0 for nothing."""
+        for way in self.ways[number]:
+            yield way >> 3, way & 7
 
     def trace(self, number: int) -> list[int]:
         """The states from the first to `number`, along a shortest way."""
@@ -43,7 +49,7 @@ def explore(
     """Every state that can be reached from `initial`.
 
     Args:
-        following: the steps from a state: (step, state, what it counts as; 0 for nothing).
+        following: the steps from a state: (step, state, what it counts as, less than 8; 0 for nothing).
         goes_on: told of each new state and its number; False: what follows from it is not looked at.
         enough: told how many states are known; True: the search is given up.
         progress: told now and then how many states are known and how many were looked at.
@@ -56,7 +62,7 @@ def explore(
         if enough(len(found.states)):
             found.complete = False
             break
-        counted: dict[tuple[int, int], None] = {}
+        ways: dict[int, None] = {}
         if place not in closed:
             alone = True
             state = found.states[place]
@@ -73,13 +79,12 @@ def explore(
                         closed.add(number)
                 if number != place:
                     alone = False
-                    if counts:
-                        counted[number, counts] = None
+                    ways[8 * number + counts] = None
             if alone:
                 found.dead_ends.append(place)
-        found.ways.append(tuple(counted))
+        found.ways.append(array("Q", ways))
         place += 1
         if progress is not None and place % 2000 == 0:
             progress(len(found.states), place)
-    found.ways += [()] * (len(found.states) - len(found.ways))
+    found.ways += [array("Q")] * (len(found.states) - len(found.ways))
     return found

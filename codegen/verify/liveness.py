@@ -19,8 +19,8 @@ L = TypeVar("L")
 def can_reach(explored: Explored[S, L], goals: Iterable[int], counted: int) -> bytearray:
     """For each state whether one of `goals` can be reached by steps that count as one of `counted`."""
     back: list[list[int]] = [[] for _ in explored.states]
-    for source, ways in enumerate(explored.ways):
-        for to, counts in ways:
+    for source in range(len(explored.states)):
+        for to, counts in explored.following(source):
             if counts & counted:
                 back[to].append(source)
     reached = bytearray(len(explored.states))
@@ -40,29 +40,31 @@ def way_to_one_that_cannot(
     reached: bytearray,
     begins: Callable[[S], bool],
     ends: Callable[[S], bool],
-    following: Callable[[S], Iterable[tuple[L, S, int]]],
-) -> tuple[int, list[tuple[L, S]]] | None:
-    """A state in which `begins` holds, and steps that lead on, without `ends`, to a state that has not `reached` it."""
+) -> list[int] | None:
+    """States, each one step further than the one before: `begins` holds in the first, `ends` in none, and the last has
+    not `reached` it."""
     if all(reached):
         return None
-    numbers = {state: number for number, state in enumerate(explored.states)}
-    for start, state in enumerate(explored.states):
-        if begins(state) and not ends(state) and not reached[start]:
-            return start, []
-    queue = deque(state for state in explored.states if begins(state) and not ends(state))
-    before: dict[S, tuple[S, L] | None] = dict.fromkeys(queue)
+    open_ones = [number for number, state in enumerate(explored.states) if not ends(state)]
+    starts = [number for number in open_ones if begins(explored.states[number])]
+    for start in starts:
+        if not reached[start]:
+            return [start]
+    allowed = bytearray(len(explored.states))
+    for number in open_ones:
+        allowed[number] = 1
+    before: dict[int, int] = dict.fromkeys(starts, -1)
+    queue = deque(starts)
     while queue:
-        state = queue.popleft()
-        for step, after, _ in following(state):
-            if after in before or after not in numbers or ends(after):
+        number = queue.popleft()
+        for to, _ in explored.following(number):
+            if to in before or not allowed[to]:
                 continue
-            before[after] = (state, step)
-            if not reached[numbers[after]]:
-                way: list[tuple[L, S]] = []
-                at = after
-                while (link := before[at]) is not None:
-                    way.append((link[1], at))
-                    at = link[0]
-                return numbers[at], way[::-1]
-            queue.append(after)
+            before[to] = number
+            if not reached[to]:
+                way = [to]
+                while (earlier := before[way[-1]]) >= 0:
+                    way.append(earlier)
+                return way[::-1]
+            queue.append(to)
     return None
