@@ -85,7 +85,12 @@ CASES: dict[str, tuple[tuple[tuple[str, str], ...], str]] = {
         "no_forgotten_buy_order",
     ),
     "a recovery that cannot tell dust": (
-        (("          - {to: DUST, do: [adopt_reports]}\n", "          - {to: ERROR, do: [adopt_reports]}\n"),),
+        (
+            (
+                "          - {to: DUST, do: [adopt_reports]}\n",
+                "          - {to: ERROR, do: [adopt_reports, note_error]}\n",
+            ),
+        ),
         "ERROR leads to not (ERROR or RECOVERING), assuming answers, timers, outside",
     ),
 }
