@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 LOCKS := requirements.lock requirements-data.lock pyproject.toml
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
 
-.PHONY: help install run test lint format generate check verify diagrams report lock clean
+.PHONY: help install run test lint format generate check verify mutate diagrams report lock clean
 
 help:  ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,10 @@ check: $(INSTALLED)  ## Compare generated/ with what spec/ gives, both ways.
 
 verify: $(INSTALLED)  ## Play the specs against a hostile exchange and a crashing process.
 	@$(BIN)/phasewright verify
+
+mutate: $(INSTALLED)  ## Make small mistakes in the specs and see who notices (hours; goes on where it was stopped).
+	@for machine in crossing trading; do \
+	  $(BIN)/phasewright mutate $$machine --jobs 2 --report docs/mutation-$$machine.md || exit; done
 
 diagrams: $(INSTALLED)  ## Write the diagrams as PNG into var/diagrams/.
 	@$(BIN)/phasewright generate --png var/diagrams

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -21,7 +21,7 @@ from codegen.loading import Loaded, understood
 from codegen.model import Spec
 from codegen.mutation.danger import danger
 from codegen.mutation.edits import Edit
-from codegen.mutation.operators import OPERATORS
+from codegen.mutation.operators import OPERATORS, Operator
 from codegen.mutation.written import WrittenSpec
 from codegen.patching import patched
 
@@ -70,14 +70,14 @@ class Mutant:
         return self.loaded.spec
 
 
-def mutants(original: Loaded) -> Iterator[Mutant]:
-    """Every mutant of a spec without findings. Of several with the same meaning there is the first, and none that means
-    what the original means."""
+def mutants(original: Loaded, operators: Iterable[Operator] = OPERATORS) -> Iterator[Mutant]:
+    """Every mutant of a spec without findings that one of the operators makes. Of several with the same meaning there
+    is the first, and none that means what the original means."""
     assert original.document is not None
     assert original.spec is not None
     written = WrittenSpec(original.spec, original.document)
     seen = {verification_digest(written.machine, None)}
-    for operator in OPERATORS:
+    for operator in operators:
         for edit in operator.edits(written):
             means = _meaning_of(_changed(original, edit))
             if means in seen:

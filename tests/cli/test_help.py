@@ -41,6 +41,7 @@ def loaded_by(*arguments: str, cwd: Path) -> set[str]:
         (["check"], ["--json", "missing or left over", "status 1"]),
         (["verify"], ["--counterexamples DIR", "--requests", "--json", "status 1 for any"]),
         (["simulate"], ["--spec DIR", "--requests", "--trace FILE", "choose by number", "piped in", "Status 0"]),
+        (["mutate"], ["--sample", "--seed", "--jobs", "--cache FILE", "--report FILE", "spec/survivors/", "status 1"]),
         (["lint"], ["--json", "docs/lint-rules.md", "Status 1 when there is an error"]),
         (["run"], ["--db PATH", "--data PATH", "--fresh", "--report PATH", "--json", "Ctrl-C", "PAPER_FAULTS"]),
         (["status"], ["--db PATH", "--json", "while a bot is running"]),
