@@ -201,7 +201,8 @@ def mutate(
         reasons = read_reasons(reasons_file(loaded.path))
     except ReasonsError as error:
         raise CommandError(str(error)) from None
-    every = tuple(mutants(loaded))
+    written = json.loads(text)["paths"]
+    every = tuple(mutants(loaded, provoked=_provoked(written)))
     venue = _venue_machine(machines, original)
     answers = Cache(
         cache,
@@ -209,9 +210,15 @@ def mutate(
         verify=verification_digest(venue, None) if venue is not None else "",
         paths=hashlib.sha256(text.encode()).hexdigest(),
     )
-    judge = Judge(original.spec, venue.spec if venue is not None else None, player(json.loads(text)["paths"]))
+    judge = Judge(original.spec, venue.spec if venue is not None else None, player(written))
     judged = campaign.run(campaign.sampled(every, sample, seed), judge, answers, jobs, told)
     return Score(machine, judged, reasons, frozenset(one.key for one in every))
+
+
+def _provoked(paths: list[dict[str, Any]]) -> frozenset[str]:
+    """Every row that a consistent venue provokes: the paths show them all, and in a free environment only the rest."""
+    steps = (step for path in paths if path["with_exchange"] for step in path["steps"])
+    return frozenset(row for step in steps for take in step.get("takes", ()) for row in take.get("rows", ()))
 
 
 def _write_paths(path: FilePath, machine: Machine, machines: Mapping[str, Machine], coverage: Coverage) -> None:

@@ -26,6 +26,9 @@ class Edit:
     events: frozenset[str] = frozenset()
     effects: frozenset[str] = frozenset()
     actions: frozenset[str] = frozenset()
+    rows: frozenset[str] | None = None
+    """The rows of the flattened machine without which the change changes nothing; None: it may always change something.
+    """
 
 
 def setting(paths: Iterable[Path], key: str, value: Any) -> tuple[Change, ...]:

@@ -1,7 +1,8 @@
 """Who notices a mutant: lint, else the checker, else the paths that are played with its generated code.
 
 The checker looks with one request under way, which finds nearly everything in a tenth of the time. What it does not
-notice then it looks at once more with all of them, if the mutant is dangerous or if the paths do not notice it either.
+notice then it looks at once more with all of them, if the mutant is dangerous or if the paths do not notice it either,
+and unless it is known that there is nothing to be seen.
 """
 
 from __future__ import annotations
@@ -100,7 +101,7 @@ def next_asked(mutant: Mutant, said: Mapping[Catcher, str | None]) -> Catcher | 
             return catcher
         if said[catcher] is not None and not (catcher == "paths" and mutant.danger):
             return None
-    return None if "bound" in said else "bound"
+    return None if "bound" in said or mutant.unprovoked else "bound"
 
 
 def as_checked(machine: Machine) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -28,7 +28,9 @@ from codegen.patching import patched
 
 @dataclass(frozen=True)
 class Mutant:
-    """A spec with one change. `danger` says how money could be lost by it; empty when it could not."""
+    """A spec with one change. `danger` says how money could be lost by it; empty when it could not. `unprovoked`: it
+    concerns only rows that no consistent venue provokes, so within the bound of the checker both machines are the same.
+    """
 
     operator: str
     edit: Edit
@@ -36,6 +38,7 @@ class Mutant:
     line: int
     column: int
     danger: str
+    unprovoked: bool
     meaning: str
     original: Loaded
 
@@ -70,9 +73,12 @@ class Mutant:
         return self.loaded.spec
 
 
-def mutants(original: Loaded, operators: Iterable[Operator] = OPERATORS) -> Iterator[Mutant]:
+def mutants(
+    original: Loaded, operators: Iterable[Operator] = OPERATORS, provoked: Set[str] | None = None
+) -> Iterator[Mutant]:
     """Every mutant of a spec without findings that one of the operators makes. Of several with the same meaning there
-    is the first, and none that means what the original means."""
+    is the first, and none that means what the original means. `provoked` are all rows that a consistent venue provokes,
+    where that is known."""
     assert original.document is not None
     assert original.spec is not None
     written = WrittenSpec(original.spec, original.document)
@@ -91,6 +97,7 @@ def mutants(original: Loaded, operators: Iterable[Operator] = OPERATORS) -> Iter
                 position.line,
                 position.column,
                 danger(written.spec, edit),
+                provoked is not None and edit.rows is not None and provoked.isdisjoint(edit.rows),
                 means,
                 original,
             )

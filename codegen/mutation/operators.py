@@ -99,7 +99,7 @@ def _guard_dropped(written: WrittenSpec) -> Iterator[Edit]:
         for index, text in enumerate(texts):
             rest = [*texts[:index], *texts[index + 1 :]]
             changes = setting(row.paths, "if", rest) if rest else dropping(row.paths, "if")
-            yield _row_edit(written, row, f"`{text}` is not asked", changes, text, "if")
+            yield _row_edit(written, row, f"`{text}` is not asked", changes, text, "if", taken=False)
 
 
 def _guard_negated(written: WrittenSpec) -> Iterator[Edit]:
@@ -109,7 +109,8 @@ def _guard_negated(written: WrittenSpec) -> Iterator[Edit]:
             name, wanted = row.branch.guards[index]
             opposite = f"not {name}" if wanted else name
             changes = setting(row.paths, "if", [*texts[:index], opposite, *texts[index + 1 :]])
-            yield _row_edit(written, row, f"asks `{opposite}` instead of `{text}`", changes, text, "if")
+            words = f"asks `{opposite}` instead of `{text}`"
+            yield _row_edit(written, row, words, changes, text, "if", taken=False)
 
 
 def _branches_swapped(written: WrittenSpec) -> Iterator[Edit]:
@@ -117,7 +118,7 @@ def _branches_swapped(written: WrittenSpec) -> Iterator[Edit]:
         for row, following in zip(cell.rows(), list(cell.rows())[1:], strict=False):
             changes = replacing(row.paths, following.raw) + replacing(following.paths, row.raw)
             words = f"comes after {following.label}"
-            yield _row_edit(written, row, words, changes)
+            yield _row_edit(written, row, words, changes, taken=False)
 
 
 def _branch_dropped(written: WrittenSpec) -> Iterator[Edit]:
@@ -300,7 +301,9 @@ def _row_edit(
     variant: str = "",
     key: str = "",
     touched: dict[str, set[str]] | None = None,
+    taken: bool = True,
 ) -> Edit:
+    """`taken`: it makes a difference only when the row is taken; not so when the change decides whether it is."""
     path = row.paths[0]
     # A single use of what is written elsewhere is edited where the alias stands.
     shown: Path = row.cell.paths[0] if row.cell.alone else (*path, key) if key else path
@@ -314,6 +317,7 @@ def _row_edit(
         variant,
         at_key=row.cell.alone or bool(key),
         phases=written.phases_of(row.cell) | ({row.branch.to} if row.branch.to else frozenset()),
+        rows=written.row_ids(row) if taken else None,
         **sets,
     )
 

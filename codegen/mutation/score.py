@@ -17,7 +17,8 @@ from codegen.mutation.reasons import Kind, Reason
 @dataclass(frozen=True, slots=True)
 class Tally:
     """How many mutants there are, who noticed how many first, how many of those that neither lint nor the checker
-    noticed are equivalent or harmless, and how many that are not equivalent nobody noticed."""
+    noticed are equivalent, harmless, or never provoked by a consistent venue, and how many that are not equivalent
+    nobody noticed."""
 
     made: int
     lint: int
@@ -26,12 +27,18 @@ class Tally:
     survived: int
     equivalent: int
     harmless: int
+    unprovoked: int
     missed: int
 
     @property
     def before(self) -> float:
         """The share noticed before any code runs, of those that are not equivalent."""
         return _share(self.lint + self.verify, self.made - self.equivalent)
+
+    @property
+    def provoked(self) -> float:
+        """The same of those that a consistent venue can provoke."""
+        return _share(self.lint + self.verify, self.made - self.equivalent - self.unprovoked)
 
     @property
     def caught(self) -> float:
@@ -41,7 +48,8 @@ class Tally:
     def to_dict(self) -> dict[str, Any]:
         """As plain data for a script."""
         counts = {name: getattr(self, name) for name in self.__slots__}
-        return {**counts, "before": round(self.before, 4), "caught": round(self.caught, 4)}
+        shares = {name: round(getattr(self, name), 4) for name in ("before", "provoked", "caught")}
+        return {**counts, **shares}
 
 
 @dataclass(frozen=True)
@@ -66,12 +74,13 @@ class Score:
     @cached_property
     def unnoticed(self) -> tuple[Mutant, ...]:
         """The mutants to which neither lint nor the checker objects and for which a reason is due: those that survive
-        the paths as well, and all that are dangerous."""
-        return tuple(
-            mutant
-            for mutant in self.reached
-            if self.verdict(mutant).stage == "survived" or (self.verdict(mutant).stage == "paths" and mutant.danger)
-        )
+        the paths as well, and all that are dangerous, but for those that no consistent venue provokes."""
+
+        def due(mutant: Mutant) -> bool:
+            stage = self.verdict(mutant).stage
+            return stage == "survived" or (stage == "paths" and bool(mutant.danger) and not mutant.unprovoked)
+
+        return tuple(filter(due, self.reached))
 
     @cached_property
     def unexplained(self) -> tuple[Mutant, ...]:
@@ -115,6 +124,10 @@ class Score:
             stages.count("survived"),
             sum(self._is(mutant, "equivalent") for mutant in mutants),
             sum(self._is(mutant, "harmless") for mutant in mutants),
+            sum(
+                mutant.unprovoked and stage in ("paths", "survived") and not self._is(mutant, "equivalent")
+                for mutant, stage in zip(mutants, stages, strict=True)
+            ),
             len(missed),
         )
 

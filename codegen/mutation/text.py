@@ -49,6 +49,14 @@ def _lines(score: Score) -> Iterator[str]:
     yield from _score("Caught", total)
     if dangerous.made:
         yield from _score("Dangerous ones", dangerous)
+        gaps = dangerous.made - dangerous.lint - dangerous.verify
+        gaps -= dangerous.equivalent + dangerous.harmless + dangerous.unprovoked
+        yield from _folded(
+            f"Of {dangerous.made:,} dangerous ones lint and verify notice {dangerous.lint + dangerous.verify:,}; "
+            f"{dangerous.unprovoked:,} concern rows that no consistent exchange provokes, {dangerous.equivalent:,} are "
+            f"equivalent, {dangerous.harmless:,} harmless; {gaps:,} are open.",
+            "",
+        )
     yield from _unnoticed(score)
     for mutant in score.unexplained:
         yield from _folded(f"{mutant.position}: {mutant.words}: nobody notices it, and there is no reason why.", "")
@@ -64,7 +72,8 @@ def _row(name: str, tally: Tally) -> str:
 def _score(what: str, tally: Tally) -> Iterator[str]:
     yield from _folded(
         f"{what}: {tally.caught:.1%} of {tally.made - tally.equivalent:,} "
-        f"({tally.equivalent:,} equivalent ones left aside); before any code runs: {tally.before:.1%}",
+        f"({tally.equivalent:,} equivalent ones left aside); before any code runs: {tally.before:.1%}"
+        + (f", and {tally.provoked:.1%} of what a consistent exchange can provoke" if tally.unprovoked else ""),
         "",
     )
 
@@ -80,7 +89,7 @@ def _unnoticed(score: Score) -> Iterator[str]:
         yield ""
         yield from _folded(f"{kind}: {why}", "")
         for mutant in mutants:
-            paths = "; the paths notice it" if score.verdict(mutant).stage == "paths" else ""
+            paths = " (the paths notice it)" if score.verdict(mutant).stage == "paths" else ""
             yield from _folded(f"{mutant.position}: {mutant.words}{paths}", "  ")
 
 

@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from codegen.document import Document
-from codegen.flatten import flatten
+from codegen.flatten import branch_path, flatten
 from codegen.model import Branch, CellSpec, Machine, Path, Spec
 
 
@@ -127,6 +127,18 @@ class WrittenSpec:
                 for event_name, cell in owner.on.items():
                     raw = data[section][name]["on"][event_name]
                     yield WrittenCell(section, name, ((section, name, "on", event_name),), cell, raw, alone=True)
+
+    def row_ids(self, row: WrittenRow) -> frozenset[str]:
+        """Its rows in the flattened machine, as PHASE/EVENT/n."""
+        return frozenset(name for path in row.paths for name in self._row_ids.get(path, ()))
+
+    @cached_property
+    def _row_ids(self) -> dict[Path, list[str]]:
+        found: dict[Path, list[str]] = {}
+        for phase, event, cell, branch in self.machine.rows():
+            path = branch_path(self.machine, phase, event, cell.branches.index(branch))
+            found.setdefault(path, []).append(branch.id)
+        return found
 
     @cached_property
     def failure_phase(self) -> str | None:

@@ -123,6 +123,19 @@ def test_a_machine_without_orders_has_no_danger(lift: Loaded) -> None:
     assert not any(one.danger for one in mutants(lift))
 
 
+def test_a_change_of_rows_that_nothing_provokes_is_no_change(lift: Loaded) -> None:
+    provoked = {"BELOW/CALLED/1", "BELOW/CALLED/2", "ABOVE/CALLED/2", "RISING/ARRIVED/1"}
+    unprovoked = {one.key: one.unprovoked for one in mutants(lift, provoked=provoked)}
+    assert unprovoked["row-retargeted ABOVE/FAILED/1 RISING"]
+    assert unprovoked["row-retargeted ABOVE/CALLED/1 alone BELOW"]
+    assert not unprovoked["row-retargeted BELOW/CALLED/1 ABOVE"]  # one of its uses is provoked
+    assert not unprovoked["action-dropped RISING/ARRIVED/1 ring"]
+    # These decide which row is taken, or more than a row.
+    assert not unprovoked["guard-negated BELOW/CALLED/1 loaded"]
+    assert not unprovoked["cell-dropped ABOVE/FAILED"]
+    assert not any(one.unprovoked for one in mutants(lift))
+
+
 def test_a_sample_is_the_same_for_the_same_seed(lift: Loaded) -> None:
     every = tuple(mutants(lift))
     keys = [one.key for one in sampled(every, 9, 1)]
