@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from copy import copy
+from itertools import product
 from typing import Any, Literal, NamedTuple
 
 from codegen.model import Spec
@@ -331,6 +332,21 @@ class World:
             return (PRESENT, self.life.fills[order[0]], self.life.live[order[0]])
         return (PAST if flag == PAST else NO_ORDER, 0, False)
 
+    def _old_answers(self, state: State, life: OrderLife) -> Iterator[tuple[Report, ...]]:
+        """What an answer to an earlier question about all orders can say. On one side at least there is a newer order
+        since; on the others it may still be right, unless what the question had to wait for is still to come."""
+        past = (PAST, 0, False)
+        ways: list[tuple[Report, ...]] = []
+        for side in range(len(self.sides)):
+            order = state.orders[2 * side]
+            if order is None:
+                ways.append((past, self._report(state, side, NO_ORDER)))
+            elif order[0] == 0 or life.settling[order[0]]:
+                ways.append((past,))
+            else:
+                ways.append((past, self._report(state, side, PRESENT)))
+        yield from (answer for answer in product(*ways) if past in answer)
+
     def _outcome(self, effect: _Effect, outcome: str, order: int, fills: int) -> Delivery:
         event = effect.outcomes[outcome]
         if order < 0:
@@ -378,6 +394,10 @@ class World:
         yield from self._answers_of_old
         if self.life is None or self.spec.venue is None:
             return
+        for effect in self._effects:
+            if effect.looks_at_all:
+                for answer in self._old_answers(state, self.life):
+                    yield Delivery(effect.outcomes[effect.answer], answer=answer)
         sides = list(self.spec.venue.orders.values())
         for place, order in enumerate(state.orders):
             if order is None:

@@ -46,6 +46,14 @@ CASES: dict[str, tuple[tuple[tuple[str, str], ...], str]] = {
         (("    when: event.entry.order != past and event.exit.order != past", "    whenever: IDLE or not IDLE"),),
         "no_forgotten_buy_order",
     ),
+    "an answer from before there was a sell order": (
+        (("event.entry.order != past and event.exit.order != past", "event.entry.order != past"),),
+        "no_forgotten_sell_order",
+    ),
+    "an answer about the buy order before": (
+        (("event.entry.order != past and event.exit.order != past", "event.exit.order != past"),),
+        "no_forgotten_buy_order",
+    ),
     "a cancel that takes not found for absent": (
         (
             (
