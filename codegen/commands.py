@@ -34,10 +34,10 @@ class CommandError(Exception):
 
 
 class SpecError(CommandError):
-    """The specs have errors, so nothing was generated or compared. `findings` holds them all, warnings as well."""
+    """The specs have errors, so nothing was done. `findings` holds them all, warnings as well."""
 
     def __init__(self, found: list[Finding]) -> None:
-        super().__init__("the specs have errors, so nothing was generated; correct them and run the command again")
+        super().__init__("the specs have errors, so nothing was done; correct them and run the command again")
         self.findings = found
 
 

@@ -30,6 +30,8 @@ _TOKEN = re.compile(
     r"\s*(?:(?P<number>\d+)|(?P<name>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)|(?P<sign>==|!=|<=|>=|[<>()\[\],]))"
 )
 _WORDS = frozenset({"and", "or", "not", "in", "implies"})
+_MOST_PARTS = 100
+"""How many of `and`, `or`, `not`, `implies` and brackets a condition may have: far more than anybody can read."""
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "==": lambda a, b: bool(a == b),
     "!=": lambda a, b: bool(a != b),
@@ -306,6 +308,14 @@ def _tokens(text: str) -> list[_Token]:
         kind = str(match.lastgroup)
         tokens.append(_Token(kind, match[kind], match.start(kind)))
         at = match.end()
+    parts = [token for token in tokens if token.text in ("and", "or", "not", "implies", "(")]
+    if len(parts) > _MOST_PARTS:
+        raise ExpressionError(
+            "syntax",
+            parts[_MOST_PARTS].offset,
+            f"the condition has more than {_MOST_PARTS} parts",
+            "write several claims, or `phase in [A, B]` in place of `A or B`",
+        )
     # Two ends, so that a look at the token after the next one is always possible.
     return [*tokens, _Token("end", "", end), _Token("end", "", end)]
 
