@@ -52,6 +52,7 @@ class Worker:
         effects: implements the machine's effect protocol.
         slots: how many instances may hold a position or an order at once.
         identity_expiry: milliseconds for which a repeated event is recognised.
+        on_commit: is shown every commit once it is durable, to tell people of it; it must not raise or wait.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Worker:
         *,
         slots: int = 1,
         identity_expiry: int = 300_000,
+        on_commit: Callable[[Commit], None] | None = None,
     ) -> None:
         self.machine = machine
         self.clock = clock
@@ -70,6 +72,7 @@ class Worker:
         self.quarantined: dict[str, Quarantined] = {}
         self.portfolio = Portfolio(slots)
         self._store = store
+        self._on_commit = on_commit
         self._seen = SeenEvents(identity_expiry)
         self._open_attempts: dict[str, int] = {}
         self._dispatcher = Dispatcher(self.portfolio, self._seen, self._open_attempts, store.namespace)
@@ -378,6 +381,8 @@ class Worker:
                 self._outbox.start(intent)
             if commit.snapshot is not None:
                 self._set_timer(self.instances[commit.instance])
+            if self._on_commit is not None:
+                self._on_commit(commit)
 
     async def _prune(self) -> None:
         now = self.clock.now()
