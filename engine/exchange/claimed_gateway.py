@@ -24,6 +24,7 @@ from engine.exchange.gateway import (
     CancelOutcome,
     ExchangeTrade,
     GatewayError,
+    KeyRefusedError,
     Market,
     OrderRequest,
     OrderState,
@@ -37,7 +38,7 @@ from engine.exchange.gateway import (
     Unsent,
 )
 from engine.exchange.order_states import order_state
-from engine.exchange.outcomes import Verdict, verdict
+from engine.exchange.outcomes import Verdict, refuses_key, verdict
 from engine.exchange.server_clock import ServerClock, monotonic
 from engine.exchange.wire import Ask, Cause, Failed, Reply, Wire, WireOrder
 from runtime.clock import Clock
@@ -88,6 +89,8 @@ class ClaimedGateway:
         self._server_clock = ServerClock(lambda: self._ask(wire.server_time), clock, elapsed, settings.refresh)
         self._listeners: list[Callable[[OrderState], None]] = []
         self._paused_until = 0
+        # Why the exchange refused an order for its key, or for the permissions of the key; empty while it did not.
+        self.key_refusal = ""
 
     # --- reports ----------------------------------------------------------------------------------------------
 
@@ -126,6 +129,8 @@ class ClaimedGateway:
             case Verdict.ACCEPTED if isinstance(reply, WireOrder):
                 return _accepted(reply, self._clock.now())
             case Verdict.REJECTED:
+                if isinstance(reply, Failed) and refuses_key(self.name, reply):
+                    self.key_refusal = str(reply)
                 return Rejected(str(reply))
             case Verdict.UNSENT:
                 self._server_clock.forget()
@@ -231,7 +236,10 @@ class ClaimedGateway:
         return _readable(await self._read(self._wire.markets), "the markets")
 
     async def balances(self) -> Mapping[str, Decimal]:
-        return _readable(await self._read(self._wire.balances), "the balances")
+        shown = await self._read(self._wire.balances)
+        if isinstance(shown, Failed) and refuses_key(self.name, shown):
+            raise KeyRefusedError(f"{self.name} refuses the key: {shown}")
+        return _readable(shown, "the balances")
 
     async def _order(self, symbol: str, client_order_id: str) -> Reply:
         return await self._read(lambda: self._wire.order(symbol, client_order_id), Ask.ORDER)

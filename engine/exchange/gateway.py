@@ -146,6 +146,10 @@ class GatewayError(PhasewrightError):
     """The exchange cannot be read, or not be used as it is configured."""
 
 
+class KeyRefusedError(GatewayError):
+    """The exchange refuses our key, or what we ask for is beyond its permissions. Asking again changes nothing."""
+
+
 class Gateway(Protocol):
     """One account on one exchange."""
 

@@ -227,3 +227,12 @@ def verdict(exchange: str, ask: Ask, client_order_id: str, reply: Reply) -> Verd
         return Verdict.UNKNOWN if row is None else row.verdict
     named = bool(reply.exchange_order_id) and reply.client_order_id == client_order_id
     return Verdict.ACCEPTED if named else Verdict.UNKNOWN
+
+
+_KEY_ERRORS = ("AuthenticationError", "PermissionDenied", "AccountNotEnabled", "AccountSuspended")
+_KEY_CODES = {"binance": ("-1002", "-1022", "-2014", "-2015")}
+
+
+def refuses_key(exchange: str, reply: Failed) -> bool:
+    """Whether the exchange refuses our key, its permissions or its address, so that asking again changes nothing."""
+    return reply.cause is Cause.ANSWERED and (reply.code in _KEY_CODES.get(exchange, ()) or reply.error in _KEY_ERRORS)
