@@ -305,11 +305,17 @@ class PaperStore:
         """Every order that ever had this client order id, the latest first."""
         return self._orders("WHERE client_order_id = ? ORDER BY seq DESC", (client_order_id,))
 
+    def orders_on(self, symbol: str) -> list[BookOrder]:
+        return self._orders("WHERE symbol = ? ORDER BY seq", (symbol,))
+
     def orders_open_at(self, symbol: str, instant: int) -> list[BookOrder]:
         return self._orders(
             "WHERE symbol = ? AND accepted_at <= ? AND (closed_at IS NULL OR closed_at > ?) ORDER BY seq",
             (symbol, instant, instant),
         )
+
+    def orders_open_since(self, symbol: str, instant: int) -> list[BookOrder]:
+        return self._orders("WHERE symbol = ? AND (closed_at IS NULL OR closed_at > ?) ORDER BY seq", (symbol, instant))
 
     def open_orders(self) -> list[BookOrder]:
         return self._orders("WHERE status = 'open' ORDER BY seq", ())
