@@ -257,6 +257,9 @@ class ClaimedGateway:
                 return False
             return verdict(self.name, kind, "", answer) in (Verdict.UNKNOWN, Verdict.UNSENT)
 
+        async def attempt() -> AnswerT | Failed:
+            return await ask()  # tenacity awaits only what is an `async def` itself
+
         async def pause(seconds: float) -> None:
             await self._clock.sleep_until(self._clock.now() + int(seconds * 1_000))
 
@@ -267,7 +270,7 @@ class ClaimedGateway:
             sleep=pause,
             retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
         )
-        return cast("AnswerT | Failed", await retrying(ask))
+        return cast("AnswerT | Failed", await retrying(attempt))
 
     async def _ask(self, ask: Asked[AnswerT], by: int | None = None) -> AnswerT | Failed:
         """One request, ended at the instant `by`. It waits for a pause that the exchange asked for, or is not begun."""
