@@ -55,7 +55,7 @@ class Row(msgspec.Struct, frozen=True):
 _ORDERS = (Ask.CREATE, Ask.CANCEL)
 _ANY = tuple(Ask)
 _CREATE = (Ask.CREATE,)
-_UNSAYABLE = ("ArgumentsRequired", "BadRequest", "BadSymbol", "InvalidOrder", "NotSupported")
+_UNSAYABLE = ("ArgumentsRequired", "BadRequest", "BadSymbol", "InvalidOrder", "NotSupported", "UnsayableOrder")
 
 TABLE: tuple[Row, ...] = (
     Row(
