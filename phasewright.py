@@ -29,8 +29,9 @@ HELP = """A trading bot's order lifecycle from one YAML spec.
 The spec and what is generated from it: generate, check, lint. Edit spec/trading.yaml, run `phasewright generate`, and
 review the diagrams in generated/.
 
-The bot: run, status, trades, audit, recover, report. `phasewright run` trades a recorded market; the others look at
-its database, also while it runs.
+The bot: run, trade, status, trades, audit, recover, reconcile, report. `phasewright run` trades a recorded market and
+`phasewright trade` on an exchange; the others look at its database, also while it runs. `phasewright venue` is an
+exchange to rehearse against.
 
 Exit status: 0 done; 1 something was found, refused or failed, and the message says what to do; 2 the command was
 called wrongly; 130 interrupted, run it again to go on.
@@ -239,6 +240,114 @@ def run(
 
 
 @app.command()
+def trade(
+    symbol: Annotated[
+        list[str], typer.Option("--symbol", help="What to trade, as in BTC/USDT; once for each.", metavar="BASE/QUOTE")
+    ],
+    exchange: Annotated[str, typer.Option("--exchange", help="Where: binance and others.")] = "binance",
+    url: Annotated[
+        str | None,
+        typer.Option("--url", help="A venue on this machine (`phasewright venue`), to rehearse.", metavar="URL"),
+    ] = None,
+    sandbox: Annotated[bool, typer.Option("--sandbox", help="The exchange's own test network.")] = False,
+    live: Annotated[
+        bool, typer.Option("--live", help="Real money. Must be confirmed by PHASEWRIGHT_LIVE too.")
+    ] = False,
+    db: Annotated[
+        Path | None,
+        typer.Option(
+            "--db",
+            help="The bot's database. Default: named after the exchange, in FSM_SNAPSHOT_DIR (var).",
+            metavar="PATH",
+            dir_okay=False,
+        ),
+    ] = None,
+    new_key: Annotated[
+        bool, typer.Option("--new-key", help="The key in use is another one, of the same account.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Trade on an exchange, on real time.
+
+    Say where with one of --url, --sandbox and --live. Keys come from PHASEWRIGHT_API_KEY and PHASEWRIGHT_SECRET, or
+    the keyring. It tells a line for each change of phase, and runs until Ctrl-C or SIGTERM. It may be killed at any
+    moment: orders that are live stay live at the exchange, and the same command looks after them. docs/live.md has
+    the way from a rehearsal to real money, and the settings.
+    """
+    import asyncio
+
+    from engine import live_commands
+    from engine.live_notices import Notice
+
+    def tell(notice: Notice) -> None:
+        if json:
+            import msgspec
+
+            typer.echo(msgspec.json.encode(notice))
+        else:
+            typer.echo(notice.line())
+        sys.stdout.flush()
+
+    with _explained():
+        stopped = asyncio.run(
+            live_commands.trade(
+                live_commands.TradeOptions(
+                    exchange=exchange,
+                    symbols=live_commands.symbols_in(symbol),
+                    database=db,
+                    sandbox=sandbox,
+                    live=live,
+                    url=url,
+                    new_key=new_key,
+                ),
+                os.environ,
+                tell,
+            )
+        )
+    if stopped.live_orders:
+        typer.echo(
+            f"Stopped. {len(stopped.live_orders)} orders stay live at the exchange: "
+            + ", ".join(f"{name} {order}" for name, order in stopped.live_orders)
+            + ". Nobody watches their time-outs now; the same command looks after them.",
+            err=True,
+        )
+    else:
+        typer.echo("Stopped. No order is live at the exchange; the same command goes on.", err=True)
+    if stopped.interrupted:
+        raise typer.Exit(INTERRUPTED)
+
+
+@app.command()
+def reconcile(
+    db: Annotated[
+        Path,
+        typer.Option("--db", help="The database of a bot that trades on an exchange.", metavar="PATH", dir_okay=False),
+    ],
+    url: Annotated[
+        str | None, typer.Option("--url", help="The venue, if it is elsewhere than the bot found it.", metavar="URL")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Compare an exchange with a bot's books, and change nothing.
+
+    Every open order, the latest orders of each symbol, and every balance. Works while the bot is running, which does
+    the same by itself from time to time and acts on it. Status 1 when something differs that needs doing.
+    """
+    import asyncio
+
+    from engine import live_commands, terminal
+
+    with _explained():
+        found = asyncio.run(live_commands.reconcile(db, os.environ, url=url))
+    if json:
+        _print_json(found)
+    else:
+        terminal.show_differences(_console(), found)
+    if any(difference.needs_doing for difference in found):
+        raise typer.Exit(FOUND)
+
+
+@app.command()
 def status(db: Database = None, json: Json = False) -> None:
     """Show the account and the phase of every symbol.
 
@@ -302,7 +411,8 @@ def recover(symbol: Symbol, db: Database = None, data: Data = None, json: Json =
     """Bring a symbol out of ERROR by asking the exchange.
 
     Its phase follows the answer, and nothing is assumed: a live order is canceled, what was filled is booked, what is
-    held is held. Stop the bot first. Status 1 when the exchange could not be asked or the symbol is in ERROR still.
+    held is held. A bot that trades on an exchange does it while it runs; a recorded run: Stop the bot first. Status 1
+    when the exchange could not be asked or the symbol is in ERROR still.
     """
     import asyncio
 
@@ -310,7 +420,10 @@ def recover(symbol: Symbol, db: Database = None, data: Data = None, json: Json =
 
     with _explained():
         database = db or commands.default_database(os.environ)
-        outcome = asyncio.run(commands.recover(database, data, symbol, os.environ))
+        if commands.belongs_to_exchange(database):
+            outcome = commands.recover_running(database, symbol)
+        else:
+            outcome = asyncio.run(commands.recover(database, data, symbol, os.environ))
     if json:
         _print_json(outcome)
     else:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Protocol
 
 from engine.exchange.gateway import Gateway
 from engine.market_data.candles import Candle
 
+LiveOrders = Callable[[], Sequence[tuple[str, str]]]
+"""Symbol and client order id of every order that may be live now."""
+
 
 class LiveExchange(Protocol):
     """One account on one exchange, reached over a network. Every read raises GatewayError when it gets no answer."""
 
     name: str
-    gateway: Gateway
+
+    @property
+    def gateway(self) -> Gateway:
+        """Its orders and balances."""
+        ...
 
     @property
     def key_refusal(self) -> str:
@@ -34,7 +41,7 @@ class LiveExchange(Protocol):
         may still be open."""
         ...
 
-    async def watch(self, symbols: Sequence[str]) -> None:
+    async def watch(self, live_orders: LiveOrders) -> None:
         """Hand every change of an order to the gateway's listeners, until cancelled."""
         ...
 

@@ -362,7 +362,7 @@ class LiveRun:
         failures = 0
         while True:
             try:
-                await self.exchange.watch(tuple(self.markets))
+                await self.exchange.watch(self.live_orders)
                 failures = 0
             except GatewayError as error:
                 self._trouble("reports", f"no reports of orders: {error}. Orders that are live stay live")

@@ -12,8 +12,8 @@ from runtime.config import load_config
 from runtime.definition import Knob
 from runtime.errors import ConfigError
 
-_TIMEFRAME = re.compile(r"([1-9][0-9]?)(m|h|d)")
-_UNITS = {"m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_TIMEFRAME = re.compile(r"([1-9][0-9]?)(s|m|h|d)")
+_UNITS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 
 class LiveSettings(msgspec.Struct, frozen=True, kw_only=True):

@@ -80,6 +80,10 @@ class Difference(msgspec.Struct, frozen=True):
     def is_grave(self) -> bool:
         return self.remedy in (Remedy.RECOVER, Remedy.STOP, Remedy.NO_ENTRIES)
 
+    @property
+    def needs_doing(self) -> bool:
+        return self.remedy is not Remedy.NONE or self.kind is Kind.UNREADABLE
+
 
 class Look(msgspec.Struct, frozen=True):
     """What the exchange showed. `unread` holds what could not be read, and why, by symbol."""

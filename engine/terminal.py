@@ -15,12 +15,19 @@ from rich.table import Table
 from rich.text import Text
 
 from engine.books import AccountStatus
+from engine.reconciliation import Difference, Remedy
 from engine.report.figures import RoundTrip, RunFigures, summarise
 from runtime.events import Outcome
 from runtime.store import AuditRow
 
 _OUTCOME_STYLE = {Outcome.FAILED: "bold red", Outcome.REJECTED: "red", Outcome.DEFERRED: "yellow"}
 _CENT = Decimal("0.01")
+_REMEDIES = {
+    Remedy.ADOPT: "a running bot takes the report over",
+    Remedy.RECOVER: "a running bot takes the symbol through recovery",
+    Remedy.STOP: "a running bot stops the symbol in ERROR, for you to look",
+    Remedy.NO_ENTRIES: "a running bot buys nothing until it is put right",
+}
 
 
 def show_summary(console: Console, figures: RunFigures, account: AccountStatus) -> None:
@@ -116,6 +123,20 @@ def show_audit(console: Console, rows: Iterable[AuditRow]) -> None:
                 _print_indented(console, f"{name:8}{text}", "dim")
         if row.error:
             console.print(Text(row.error.rstrip(), style="red"), soft_wrap=True)
+
+
+def show_differences(console: Console, found: Sequence[Difference]) -> None:
+    """What the exchange shows against the books: a line each, and both sides beneath."""
+    for one in sorted(found, key=lambda one: not one.needs_doing):
+        line = Text(f"{one.kind.value}  ", style="red" if one.needs_doing else "dim")
+        line.append(one.text, style="default")
+        console.print(line, soft_wrap=True)
+        for name, text in (("exchange", one.exchange), ("books", one.books), ("whose", one.whose)):
+            if text:
+                _print_indented(console, f"{name:10}{text}", "dim")
+        if one.needs_doing and one.remedy is not Remedy.NONE:
+            _print_indented(console, f"{'then':10}{_REMEDIES[one.remedy]}", "dim")
+    console.print("The exchange and the books agree." if not found else f"{len(found)} differences")
 
 
 def _carried(payload: bytes) -> list[str]:

@@ -44,6 +44,7 @@ _UNSUPPORTED = {"stopPrice", "trailingDelta", "icebergQty", "pegPriceType", "peg
 _INTERVALS = {
     f"{count}{unit}": count * size
     for unit, size, counts in (
+        ("s", 1_000, (1,)),
         ("m", 60_000, (1, 3, 5, 15, 30)),
         ("h", 3_600_000, (1, 2, 4, 6, 8, 12)),
         ("d", 86_400_000, (1, 3)),
