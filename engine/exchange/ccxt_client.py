@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import json
 import logging
 import ssl
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -24,10 +25,12 @@ _CREATES = ("order", "trade/batch-orders", "v5/order/create", "AddOrder")
 
 @dataclass
 class Observation:
-    """What was seen of the request that contains `needle`."""
+    """What was seen of the request that contains `needle`. `traced`: its connection was watched, so that `connected`
+    says something."""
 
     needle: str = ""
     begun: bool = False
+    traced: bool = False
     connected: bool = False
     status: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -59,7 +62,6 @@ def open_client(
         {
             "enableRateLimit": True,
             "timeout": _TIMEOUT,
-            "number": Decimal,
             "options": {
                 "defaultType": "spot",
                 "maxRetriesOnFailure": 0,
@@ -71,7 +73,7 @@ def open_client(
             },
         }
     )
-    client.number = Decimal
+    client.number = str
     client.has["fetchCurrencies"] = False
     client.expiry = exchange.expiry
     client.own_session = False
@@ -104,6 +106,8 @@ class _Pinned:
     # ccxt logs headers and bodies, with the key and the signature in them. This logger reaches no handler.
     logger = logging.Logger("ccxt", level=logging.CRITICAL)
     verbose = False
+    # Numbers are kept as the texts that they arrive as; a float could not say 0.1.
+    on_json_response = staticmethod(partial(json.loads, parse_float=str))
     expiry: Expiry
     session: aiohttp.ClientSession | None
     moved: tuple[str, str] | None = None
@@ -164,6 +168,11 @@ def _session() -> aiohttp.ClientSession:
     """Connections that tell when one was made for a request, and follow no redirect: an API has none, and a signed
     request is for one host alone."""
 
+    async def started(*_: Any) -> None:
+        seen = OBSERVED.get()
+        if seen is not None and seen.begun:
+            seen.traced = True
+
     async def connected(*_: Any) -> None:
         seen = OBSERVED.get()
         if seen is not None and seen.begun:
@@ -173,6 +182,7 @@ def _session() -> aiohttp.ClientSession:
         raise aiohttp.TooManyRedirects(params.response.request_info, params.response.history)
 
     trace = aiohttp.TraceConfig()
+    trace.on_request_start.append(started)
     trace.on_connection_create_end.append(connected)
     trace.on_connection_reuseconn.append(connected)
     trace.on_request_redirect.append(redirected)

@@ -1,4 +1,4 @@
-"""From ccxt's structures to ours, in exact numbers. The client is told to make Decimals of the exchange's texts."""
+"""From ccxt's structures to ours, in exact numbers: the client is told to keep the exchange's own texts."""
 
 from __future__ import annotations
 

@@ -221,7 +221,7 @@ def _cause(error: Exception, seen: Observation, code: str | None) -> Cause:
     if seen.status is not None:
         refused = code is not None or seen.status >= 300
         return Cause.ANSWERED if refused else Cause.UNREADABLE
-    if not seen.connected:
+    if seen.traced and not seen.connected:
         return Cause.NOT_CONNECTED
     names = {kind.__name__ for kind in type(error).__mro__}
     return Cause.TIMEOUT if "RequestTimeout" in names or "TimeoutError" in names else Cause.RESET

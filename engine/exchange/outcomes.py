@@ -205,6 +205,13 @@ TABLE: tuple[Row, ...] = (
     ),
     # --- kraken: https://docs.kraken.com/api/docs/guides/spot-errors ---
     Row(
+        _ANY,
+        Verdict.UNSENT,
+        "EAPI:Invalid nonce: refused as not authentic",
+        exchange="kraken",
+        codes=("EAPI:Invalid nonce",),
+    ),
+    Row(
         _CREATE, Verdict.REJECTED, "EOrder:Insufficient funds", exchange="kraken", codes=("EOrder:Insufficient funds",)
     ),
     Row(
