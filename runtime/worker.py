@@ -223,6 +223,9 @@ class Worker:
         Raises:
             StoreError: the group could not be written. Nothing of it happened; the worker must be stopped.
         """
+        if not self._inbox and not self._turn.locked():
+            self._require_working()
+            return False
         return await self._whole(self._pump())
 
     async def _pump(self) -> bool:
@@ -267,26 +270,31 @@ class Worker:
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Handle events and fire timers as they come, until `stopping` is set. Raises as `pump`."""
-        stop = asyncio.create_task(stopping.wait())
+        stop = asyncio.create_task(self._wake_when(stopping))
+        alarm, rings_at = stop, None
         try:
             while not stopping.is_set():
                 self._wake.clear()
                 self.fire_timers()
-                if not await self.pump():
-                    await self._rest(stop)
+                if await self.pump():
+                    continue
+                due_at = self.next_timer_at()
+                if due_at is not None and (due_at != rings_at or alarm.done()):
+                    if alarm is not stop:
+                        alarm.cancel()
+                    alarm, rings_at = asyncio.create_task(self._wake_at(due_at)), due_at
+                await self._wake.wait()
         finally:
             stop.cancel()
+            alarm.cancel()
 
-    async def _rest(self, stop: asyncio.Task[Any]) -> None:
-        """Wait for an event, for the next timer or for the end."""
-        waits: set[asyncio.Task[Any]] = {asyncio.create_task(self._wake.wait())}
-        if (due_at := self.next_timer_at()) is not None:
-            waits.add(asyncio.create_task(self.clock.sleep_until(due_at)))
-        try:
-            await asyncio.wait({stop, *waits}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in waits:
-                task.cancel()
+    async def _wake_when(self, stopping: asyncio.Event) -> None:
+        await stopping.wait()
+        self._wake.set()
+
+    async def _wake_at(self, instant: int) -> None:
+        await self.clock.sleep_until(instant)
+        self._wake.set()
 
     def next_timer_at(self) -> int | None:
         """When the next timer is due (milliseconds), or None."""
