@@ -12,10 +12,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import msgspec
-from tenacity import AsyncRetrying, retry_if_result, stop_after_attempt, wait_exponential
 
 from engine.exchange.gateway import (
     Absent,
@@ -47,6 +46,9 @@ MAX_OFFSET = 5_000
 """How far (ms) our clock may be from the exchange's for an order to be sent. It bounds what a lost request can carry:
 it expires by the exchange's clock at deadline + MAX_OFFSET or before, whatever our clock showed when it was sent.
 Not a setting: the process that asks for an order's fate may be another than the one that sent it."""
+
+MAX_READ_PAUSE = 10_000
+_UNDECIDED = (Verdict.UNKNOWN, Verdict.UNSENT)
 
 AnswerT = TypeVar("AnswerT")
 Asked = Callable[[], Coroutine[Any, Any, AnswerT | Failed]]
@@ -252,25 +254,14 @@ class ClaimedGateway:
     async def _retried(self, ask: Asked[AnswerT], kind: Ask = Ask.READ) -> AnswerT | Failed:
         """Ask again, within limits, as long as the answer decides nothing. Never for a create."""
 
-        def undecided(answer: object) -> bool:
-            if not isinstance(answer, Failed):
-                return False
-            return verdict(self.name, kind, "", answer) in (Verdict.UNKNOWN, Verdict.UNSENT)
-
-        async def attempt() -> AnswerT | Failed:
-            return await ask()  # tenacity awaits only what is an `async def` itself
-
-        async def pause(seconds: float) -> None:
-            await self._clock.sleep_until(self._clock.now() + int(seconds * 1_000))
-
-        retrying = AsyncRetrying(
-            retry=retry_if_result(undecided),
-            stop=stop_after_attempt(self._settings.read_attempts),
-            wait=wait_exponential(multiplier=self._settings.read_pause / 1_000, max=10),
-            sleep=pause,
-            retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
-        )
-        return cast("AnswerT | Failed", await retrying(attempt))
+        answer = await ask()
+        for attempt in range(1, self._settings.read_attempts):
+            if not isinstance(answer, Failed) or verdict(self.name, kind, "", answer) not in _UNDECIDED:
+                break
+            pause = min(self._settings.read_pause << (attempt - 1), MAX_READ_PAUSE)
+            await self._clock.sleep_until(self._clock.now() + pause)
+            answer = await ask()
+        return answer
 
     async def _ask(self, ask: Asked[AnswerT], by: int | None = None) -> AnswerT | Failed:
         """One request, ended at the instant `by`. It waits for a pause that the exchange asked for, or is not begun."""
@@ -293,9 +284,10 @@ class ClaimedGateway:
                 return asked.result()
             return Failed(Cause.TIMEOUT, message=f"no answer by {instant}")
         finally:
-            asked.cancel()
             alarm.cancel()
-            await asyncio.gather(asked, alarm, return_exceptions=True)
+            if not asked.done():
+                asked.cancel()
+                await asyncio.wait((asked,))
 
 
 def _accepted(order: WireOrder, now: int) -> Accepted:
