@@ -545,6 +545,10 @@ class PaperExchange:
         """The orders on `symbol` that were open at some time after `instant`, as they stand."""
         return self._store.orders_open_since(symbol, instant)
 
+    def latest_change(self) -> int:
+        """The latest instant that is in the books; 0 when they are empty."""
+        return self._store.latest_change()
+
     def deposits(self) -> dict[str, Decimal]:
         """What the account began with, by currency."""
         return {currency: balance.deposited for currency, balance in self._balances.items()}

@@ -240,6 +240,12 @@ class PaperStore:
     def next_order_seq(self) -> int:
         return int(self._execute("SELECT coalesce(max(seq), 0) + 1 FROM orders").fetchone()[0])
 
+    def latest_change(self) -> int:
+        """The latest instant at which an order was accepted, traded or closed; 0 when there is no order."""
+        latest = "SELECT max(coalesce(max(accepted_at), 0), coalesce(max(closed_at), 0)) FROM orders"
+        traded = "SELECT coalesce(max(at), 0) FROM trades"
+        return max(int(self._execute(query).fetchone()[0]) for query in (latest, traded))
+
     def add_order(self, order: BookOrder) -> None:
         request = order.request
         self._execute(

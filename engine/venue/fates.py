@@ -96,7 +96,7 @@ class Rule(Fate, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_def
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if (self.nth or 1) < 1 or (self.every or 1) < 1:
+        if any(count is not None and count < 1 for count in (self.nth, self.every)):
             raise ValueError("nth and every count from 1")
 
     def meets(self, kind: str, client_order_id: str) -> bool:

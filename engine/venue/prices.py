@@ -20,7 +20,7 @@ from engine.market_data.candles import Candle, Series
 MINUTE = 60_000
 HOUR = 60 * MINUTE
 BEHIND = 2 * HOUR
-AHEAD = 24 * HOUR
+AHEAD = 4 * HOUR
 _DEPTHS = ((1, 0.0004), (6, 0.001), (37, 0.003), (241, 0.012), (1_511, 0.04), (10_007, 0.12))
 """Minutes between the points of each layer of the walk, and how far it moves the logarithm of the price."""
 
@@ -92,7 +92,7 @@ class LivePrices(PricePath):
         return bool(self._turns) and self._turns[-1].halted
 
     def keep_up(self, now: int) -> bool:
-        """Know the bars of the next day again; True when there are new ones."""
+        """Know the bars of the next hours again; True when there are new ones."""
         if now < self._until - AHEAD + HOUR:
             return False
         self._rebuild(now)

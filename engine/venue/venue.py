@@ -51,7 +51,8 @@ class Venue:
         self._seed = seed
         self._by_id = {market_id(symbol): market for symbol, market in exchange.markets.items()}
         self._holdings: deque[tuple[int, dict[str, Holding]]] = deque()
-        self._latest = now = clock.now()
+        # A clock that was set back must not hide what is in the books.
+        self._latest = now = max(clock.now(), exchange.latest_change())
         # What would have filled while the venue was down fills from now on, if the price is still there.
         exchange.prices_changed(now)
         exchange.resume(now)
