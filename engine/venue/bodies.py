@@ -193,6 +193,62 @@ def trade_body(order: BookOrder, nth: int, trade: ExchangeTrade, skew: int) -> B
     }
 
 
+def execution_report(order: BookOrder, state: OrderState, now: int, skew: int) -> Body:
+    """A report of the user data stream: what happened to the order last, and how it stands."""
+    request = order.request
+    canceled = state.status is OrderStatus.CANCELED
+    last = None if canceled or not state.trades else state.trades[-1]
+    maker = last is not None and request.price is not None and last.at != order.accepted_at
+    own_id = f"cancel-{order.seq}" if canceled else request.client_order_id
+    status = status_of(state, order)
+    return {
+        "e": "executionReport",
+        "E": now,
+        "s": market_id(request.symbol),
+        "c": own_id,
+        "S": request.side.value.upper(),
+        "o": request.type.value.upper(),
+        "f": "GTC",
+        "q": number(request.amount),
+        "p": number(request.price or _ZERO),
+        "P": number(_ZERO),
+        "F": number(_ZERO),
+        "g": -1,
+        "C": request.client_order_id if canceled else "",
+        "x": status if canceled else "NEW" if last is None else "TRADE",
+        "X": status,
+        "r": "NONE",
+        "i": order.seq,
+        "l": number(last.qty if last else _ZERO),
+        "z": number(state.filled),
+        "L": number(last.price if last else _ZERO),
+        "n": number(last.fee) if last else "0",
+        "N": last.fee_currency if last else None,
+        "T": state.updated_at + skew,
+        "t": trade_number(order, len(state.trades)) if last else -1,
+        "I": order.seq,
+        "w": state.status is OrderStatus.OPEN and last is None,
+        "m": maker,
+        "M": False,
+        "O": order.accepted_at + skew,
+        "Z": number(sum((trade.qty * trade.price for trade in state.trades), _ZERO)),
+        "Y": number(last.qty * last.price if last else _ZERO),
+        "Q": number(_ZERO),
+        "W": order.accepted_at + skew,
+        "V": "NONE",
+    }
+
+
+def account_position(holdings: Mapping[str, Holding], at: int) -> Body:
+    """The stream's word on the balances."""
+    return {
+        "e": "outboundAccountPosition",
+        "E": at,
+        "u": at,
+        "B": [{"a": name, "f": number(held.free), "l": number(held.locked)} for name, held in holdings.items()],
+    }
+
+
 def account_body(updated_at: int, holdings: Mapping[str, Holding], fee: Decimal) -> Body:
     """The answer to GET account."""
     rate = number(fee)

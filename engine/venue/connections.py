@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
+from weakref import WeakValueDictionary
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-_OPEN: dict[tuple[str, int], asyncio.Transport] = {}
+# Weak: of a connection that became a WebSocket nobody says here when it ends.
+_OPEN: WeakValueDictionary[tuple[str, int], asyncio.Transport] = WeakValueDictionary()
 
 
 class BreakableProtocol(H11Protocol):

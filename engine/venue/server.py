@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import uvicorn
 from starlette.applications import Starlette
+from starlette.routing import BaseRoute
 
 from engine.exchange.paper_exchange import PaperExchange
 from engine.market_data.candles import Series
@@ -23,6 +24,7 @@ from engine.venue.journal import Journal
 from engine.venue.prices import MINUTE, LivePrices, Turn, replayed, wandering
 from engine.venue.script import Script
 from engine.venue.settings import TURNOVER, VenueSettings
+from engine.venue.streams import Streams
 from engine.venue.venue import Venue
 from runtime.clock import Clock
 
@@ -87,7 +89,9 @@ class OpenVenue:
             self.desk.set_conditions(**{name: value for name, value in line.items() if name != "what"})
         self.desk.schedule(script.changes)
         self._down: Callable[[int], None] = lambda ms: None
-        more = Control(self.desk, lambda ms: self._down(ms)).routes() if control else []
+        more: list[BaseRoute] = [Streams(self.desk).route()]
+        if control:
+            more += Control(self.desk, lambda ms: self._down(ms)).routes()
         self.app: Starlette = make_app(self.desk, more)
 
     def close(self) -> None:
@@ -100,6 +104,7 @@ class OpenVenue:
         config = uvicorn.Config(
             self.app,
             http=BreakableProtocol,
+            ws="websockets-sansio",
             log_level="critical",
             access_log=False,
             lifespan="off",

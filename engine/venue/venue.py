@@ -140,11 +140,11 @@ class Venue:
     def _advance(self, to: int) -> None:
         self._latest = to
         self.exchange.advance(to)
-        self.exchange.deliver(to)
         totals, free = self.exchange.balances(to), self.exchange.free()
         holdings = {currency: Holding(free[currency], total - free[currency]) for currency, total in totals.items()}
         if not self._holdings or self._holdings[-1][1] != holdings:
             self._holdings.append((to, holdings))
+        self.exchange.deliver(to)
 
     # --- views ------------------------------------------------------------------------------------------------
 
@@ -186,6 +186,10 @@ class Venue:
         while len(self._holdings) > 1 and self._holdings[1][0] <= now - self.lags.account:
             self._holdings.popleft()
         return next((known for known in reversed(self._holdings) if known[0] <= until), self._holdings[0])
+
+    def account_now(self) -> tuple[int, dict[str, Holding]]:
+        """The account without any lag."""
+        return self._holdings[-1]
 
     def _lag(self, view: str, order: BookOrder, most: int) -> int:
         return _draw(self._seed, view, order.seq) % (most + 1)
