@@ -305,10 +305,10 @@ def trade(
             )
         )
     if stopped.live_orders:
+        listed = ", ".join(f"{name} {order}" for name, order in stopped.live_orders)
         typer.echo(
-            f"Stopped. {len(stopped.live_orders)} orders stay live at the exchange: "
-            + ", ".join(f"{name} {order}" for name, order in stopped.live_orders)
-            + ". Nobody watches their time-outs now; the same command looks after them.",
+            f"Stopped. At the exchange there may be live: {listed}. Nobody watches over them now; the same command "
+            "looks after them.",
             err=True,
         )
     else:

@@ -250,20 +250,22 @@ class Reconciler:
         shown = seen.balances or {}
         quotes = {market.quote for name, market in self._markets.items() if name in books.symbols}
         by_base = {one.base: one for one in books.symbols.values()}
+        # What orders under way have brought or taken is no surplus: their reports are still to come.
+        quiet = all(is_settled(order) for one in books.symbols.values() for order in one.orders)
         for currency in sorted({*books.totals, *by_base, *quotes}):
             there = shown.get(currency, ZERO)
             ours = books.totals.get(currency, ZERO)
             one = by_base.get(currency)
             if currency in quotes:
-                found += _quote(books, currency, there)
+                found += _quote(books, currency, there, quiet=quiet)
             elif one is not None and not one.is_asking:
-                found += self._base(one, there, ours)
+                found += self._base(one, there, ours, quiet=quiet)
         return found
 
-    def _base(self, one: SymbolBooks, there: Decimal, ours: Decimal) -> list[Difference]:
+    def _base(self, one: SymbolBooks, there: Decimal, ours: Decimal, *, quiet: bool) -> list[Difference]:
         least = one.held - one.being_sold
         market = self._markets.get(one.symbol)
-        told = f"{there} {one.base}", f"{ours} {one.base}, of it {one.held} held to be sold"
+        told = f"{there:f} {one.base}", f"{ours:f} {one.base}, of it {one.held:f} held to be sold"
         if least > there and (market is None or sellable(market, least) > there):
             return [
                 Difference(
@@ -271,9 +273,10 @@ class Reconciler:
                     one.symbol,
                     "unproven",
                     Remedy.STOP,
-                    f"{one.symbol}: the account has {there} {one.base}, but the bot bought and still holds {one.held}. "
-                    "Somebody sold or moved it. The books are left as they are, because nothing proves at what price. "
-                    f"Bring {least - there} {one.base} back into the account, then `phasewright recover {one.symbol}`.",
+                    f"{one.symbol}: the account has {_plain(there)} {one.base}, but the bot bought and still holds "
+                    f"{_plain(one.held)}. Somebody sold or moved it. The books are left as they are, because nothing "
+                    f"proves at what price. Bring {_plain(least - there)} {one.base} back into the account, then "
+                    f"`phasewright recover {one.symbol}`.",
                     *told,
                 )
             ]
@@ -289,10 +292,10 @@ class Reconciler:
                     *told,
                 )
             ]
-        return _surplus(one.symbol, one.base, there, ours)
+        return _surplus(one.symbol, one.base, there, ours) if quiet else []
 
 
-def _quote(books: Books, currency: str, there: Decimal) -> list[Difference]:
+def _quote(books: Books, currency: str, there: Decimal, *, quiet: bool) -> list[Difference]:
     cash = books.cash.get(currency, ZERO)
     least = cash - books.reserved.get(currency, ZERO)
     if least > there:
@@ -302,13 +305,13 @@ def _quote(books: Books, currency: str, there: Decimal) -> list[Difference]:
                 "",
                 "unproven",
                 Remedy.NO_ENTRIES,
-                f"The account has {there} {currency}, but the books have {cash} in cash. Somebody spent or withdrew "
-                f"it. Bring {least - there} {currency} back, or go on selling only.",
+                f"The account has {_plain(there)} {currency}, but the books have {_plain(cash)} in cash. Somebody "
+                f"spent or withdrew it. Bring {_plain(least - there)} {currency} back, or go on selling only.",
                 f"{there} {currency}",
                 f"{cash} {currency} in cash, {cash - least} of it reserved for orders",
             )
         ]
-    return _surplus("", currency, there, cash)
+    return _surplus("", currency, there, cash) if quiet else []
 
 
 def _surplus(symbol: str, currency: str, there: Decimal, ours: Decimal) -> list[Difference]:
@@ -320,7 +323,7 @@ def _surplus(symbol: str, currency: str, there: Decimal, ours: Decimal) -> list[
             symbol,
             "foreign",
             Remedy.NONE,
-            f"The account has {there - ours} {currency} more than the bot's books; the bot does not touch it.",
+            f"The account has {_plain(there - ours)} {currency} more than the bot's books; the bot does not touch it.",
             f"{there} {currency}",
             f"{ours} {currency}",
         )
@@ -379,6 +382,10 @@ def _derived(namespace: str, one: SymbolBooks, client_order_id: str) -> bool:
         for effect in (Effect.submit_buy, Effect.submit_sell)
         for number in range(1, one.intents + _LATER_INTENTS)
     )
+
+
+def _plain(amount: Decimal) -> str:
+    return f"{amount.normalize():f}"
 
 
 def _told(state: OrderState) -> str:
