@@ -1,0 +1,78 @@
+"""The bot against an adversarial exchange, in one process and virtual time: thousands of schedules of crashes, lost
+replies, late bytes and wrong clocks, each decided by its seed.
+
+`make simulate` plays many more. A seed that breaks something is printed with the command that tells its story.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hazards import MOMENTS
+from protocol_mutants import MUTANTS
+from simulate import replay
+from simulated_run import play
+
+SEEDS = 600
+CHUNKS = 6
+WITHIN = 1_000
+"""The seeds among which every mutant must be caught."""
+
+HARM = ("accepted twice", "two live", "never booked", "contradicts")
+"""What costs money, as against a bot that merely stops."""
+
+
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_nothing_is_bought_twice_lost_or_forgotten(chunk: int) -> None:
+    each = SEEDS // CHUNKS
+    lifecycles = 0
+    for seed in range(1 + chunk * each, 1 + (chunk + 1) * each):
+        run = play(seed)
+        assert not run.broken, f"{run.broken[:5]}\nreplay: {replay(seed)}"
+        lifecycles += run.lifecycles
+    assert lifecycles > 3 * each, "hardly anything was traded: the runs show nothing"
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_broken_protocol_is_caught(name: str) -> None:
+    for seed in range(1, WITHIN + 1):
+        found = [line for line in play(seed, MUTANTS[name]).broken if any(harm in line for harm in HARM)]
+        if found:
+            print(f"'{name}' is caught at seed {seed}: {found[0]}\n{replay(seed, name)}")
+            return
+    pytest.fail(f"'{name}' went unnoticed through {WITHIN} seeds")
+
+
+def test_a_seed_tells_the_same_story_in_every_process() -> None:
+    seed = 12
+    here = play(seed, keep_timeline=True)
+    assert here.lives > 1, "the story should have a crash in it"
+    assert play(seed, keep_timeline=True).digest() == here.digest()
+    told = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("simulate.py")), "--seed", str(seed)],
+        env={**os.environ, "PYTHONHASHSEED": "77", "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert here.digest() in told.stdout
+
+
+def test_the_storms_reach_what_they_are_meant_to_reach() -> None:
+    seen: set[tuple[object, ...]] = set()
+    branches: set[str] = set()
+    for seed in range(1, 121):
+        run = play(seed, keep_timeline=True)
+        seen |= {fact[1:3] for fact in run.world.timeline or () if fact[1] in ("killed", "stopped")}
+        seen |= {fact[1::2][:2] for fact in run.world.timeline or () if fact[1] in ("refused", "phase")}
+        branches |= set(run.store.branch_counts())
+    for moment in (*MOMENTS, "step"):
+        assert ("killed", moment) in seen
+        assert ("stopped", moment) in seen
+    reached = {branch.partition("/")[0] for branch in branches}
+    assert {"BUY_UNKNOWN", "SELL_UNKNOWN", "CANCEL_BUY", "CANCEL_SELL", "DUST", "ERROR", "RECOVERING"} <= reached
+    assert ("refused", "-1021") in seen, "no request came too late"
