@@ -45,6 +45,7 @@ def loaded_by(*arguments: str, cwd: Path) -> set[str]:
         (["trades"], ["--db PATH", "--json", "BTC/USD"]),
         (["audit"], ["--db PATH", "--last", "--json", "why nothing happened"]),
         (["recover"], ["--db PATH", "--data PATH", "--json", "Stop the bot first", "nothing is assumed"]),
+        (["venue"], ["--port", "--faults", "--script FILE", "--control", "--json", "docs/venue.md", "VENUE_SECRET"]),
         (["report"], ["--db PATH", "--data PATH", "--out PATH", "state diagram"]),
     ],
     ids=lambda value: value[0] if value and len(value) == 1 else "",

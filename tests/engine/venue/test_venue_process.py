@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from typer.testing import CliRunner
 from venue_world import ServedVenue
 
 import phasewright
+from engine.venue.script import read_script
 
 ROOT = Path(phasewright.__file__).parent
 
@@ -37,26 +39,32 @@ def started(db: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], An
             process.kill()
 
 
-def exchange(url: str, key: str, secret: str) -> Any:
-    client = ccxt.binance(
-        {
-            "apiKey": key,
-            "secret": secret,
-            "enableRateLimit": False,
-            "options": {"fetchMarkets": {"types": ["spot"]}, "fetchCurrencies": False, "fetchMargins": False},
-        }
-    )
-    client.urls["api"] = {
-        name: address.replace("https://api.binance.com", url) if isinstance(address, str) else address
-        for name, address in client.urls["api"].items()
-    }
+def documented(kind: str) -> list[str]:
+    """The blocks of this kind in docs/venue.md."""
+    page = (ROOT / "docs" / "venue.md").read_text(encoding="utf-8")
+    return re.findall(rf"^```{kind}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+
+
+def client_of(name: str, ready: Any) -> Any:
+    """A ccxt client, made as the documentation has it."""
+    namespace: dict[str, Any] = {}
+    for block in documented("python client"):
+        exec(block, namespace)
+    client = namespace[name](ready["url"], ready["api_key"], ready["secret"])
+    client.enableRateLimit = False
     return client
+
+
+def test_the_documented_script_can_be_followed() -> None:
+    (text,) = documented("yaml script")
+    script = read_script(text, "docs")
+    assert (len(script.rules), len(script.changes)) == (5, 2)
 
 
 def test_the_real_ccxt_trades_and_a_kill_loses_nothing(tmp_path: Path) -> None:
     db = tmp_path / "v.db"
     with started(db, "--parts", "never") as (process, ready, http):
-        client = exchange(ready["url"], ready["api_key"], ready["secret"])
+        client = client_of("rehearsal", ready)
         assert set(client.load_markets()) == {"BTC/USDT", "ETH/USDT"}
         assert client.market("BTC/USDT")["limits"]["cost"]["min"] == 5
         price = client.fetch_ticker("BTC/USDT")["last"]
@@ -84,7 +92,7 @@ def test_the_real_ccxt_trades_and_a_kill_loses_nothing(tmp_path: Path) -> None:
         process.send_signal(signal.SIGKILL)
         process.wait()
     with started(db, "--parts", "never") as (_, ready, http):
-        client = exchange(ready["url"], ready["api_key"], ready["secret"])
+        client = client_of("rehearsal_astray", ready)
         again = http.get("/venue/books").json()
         assert {k: again[k] for k in ("orders", "balances", "requests")} == {
             k: books[k] for k in ("orders", "balances", "requests")
@@ -96,6 +104,9 @@ def test_the_real_ccxt_trades_and_a_kill_loses_nothing(tmp_path: Path) -> None:
         assert [order["clientOrderId"] for order in client.fetch_open_orders("BTC/USDT")] == ["resting"]
         assert client.cancel_order(None, "BTC/USDT", {"clientOrderId": "resting"})["status"] == "canceled"
         assert client.fetch_order(resting["id"], "BTC/USDT")["status"] == "canceled"
+        http.post("/venue/state", json={"maintenance": True})
+        with pytest.raises(ccxt.OperationFailed):
+            client.fetch_balance()
 
 
 def test_a_muted_order_is_in_the_books_that_a_kill_leaves(tmp_path: Path) -> None:
