@@ -12,10 +12,10 @@ from engine.exchange.ccxt_replies import exact
 from engine.exchange.ccxt_wire import CcxtWire
 from engine.exchange.claimed_gateway import ClaimedGateway
 from engine.exchange.credentials import Credentials
-from engine.exchange.gateway import GatewayError, OrderState
+from engine.exchange.gateway import GatewayError
+from engine.exchange.order_feed import LiveOrders, OrderFeed
 from engine.exchange.server_clock import ServerClock, monotonic
 from engine.exchange.wire import Failed
-from engine.live_exchange import LiveOrders
 from engine.market_data.candles import Candle
 from runtime.clock import Clock
 from runtime.errors import ConfigError
@@ -23,7 +23,6 @@ from runtime.errors import ConfigError
 AnswerT = TypeVar("AnswerT")
 
 _BARS = 500
-_POLL = 2_000
 _LONGEST_MESSAGE = 200
 
 
@@ -88,12 +87,8 @@ class CcxtExchange:
             raise GatewayError(f"{self.name}: {what} cannot be read: {told}") from None
 
     async def watch(self, live_orders: LiveOrders) -> None:
-        while True:
-            for symbol, client_order_id in live_orders():
-                state = await self.gateway.look_up(symbol, client_order_id)
-                if isinstance(state, OrderState):
-                    self.gateway.deliver(state)
-            await self._clock.sleep_until(self._clock.now() + _POLL)
+        changes = self._wire.changed_orders if self._wire.has_stream else None
+        await OrderFeed(self.gateway, self._clock, live_orders, changes).run()
 
     async def close(self) -> None:
         await self._wire.close()

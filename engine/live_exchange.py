@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Protocol
 
 from engine.exchange.gateway import Gateway
+from engine.exchange.order_feed import LiveOrders
 from engine.market_data.candles import Candle
-
-LiveOrders = Callable[[], Sequence[tuple[str, str]]]
-"""Symbol and client order id of every order that may be live now."""
 
 
 class LiveExchange(Protocol):

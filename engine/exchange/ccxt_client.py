@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import json
 import logging
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
@@ -94,9 +95,15 @@ def _move(client: Any, endpoint: str) -> tuple[str, str]:
     """Point every address of the client at `endpoint`; returns (new, old) beginnings of the private one."""
     urls: dict[str, Any] = client.urls["api"]
     old = "/".join(urls["private"].split("/")[:3])
-    client.urls["api"] = {
-        name: endpoint + "/" + "/".join(url.split("/")[3:]) for name, url in urls.items() if isinstance(url, str)
-    }
+
+    def moved(address: Any) -> Any:
+        if isinstance(address, dict):
+            return {name: moved(part) for name, part in address.items()}
+        scheme, _, _, path = address.split("/", 3) if address.count("/") > 2 else (*address.split("/", 2), "")
+        start = endpoint.replace("http", "ws", 1) if scheme.startswith("ws") else endpoint
+        return f"{start}/{path}"
+
+    client.urls["api"] = moved(urls)
     return endpoint, old
 
 
@@ -135,12 +142,23 @@ class _Pinned:
             signed["headers"]["expTime"] = str(pin.timestamp + pin.window)
         return signed
 
+    def open(self, *args: Any) -> None:
+        super().open(*args)  # type: ignore[misc]
+        if self.session is None:
+            self.session = _session()
+
+    def client(self, url: str) -> Any:
+        made = super().client(url)  # type: ignore[misc]
+        if "future" not in vars(made):
+            # Some of its futures fail with nobody waiting, which asyncio would print with a traceback. Whoever waits
+            # is told all the same.
+            made.future = partial(_retrieved, made.future)
+        return made
+
     async def fetch(self, url: str, method: str = "GET", headers: Any = None, body: Any = None) -> Any:
         seen = OBSERVED.get()
         if seen is not None and seen.needle in f"{url} {body}":
             seen.begun = True
-        if self.session is None:
-            self.session = _session()
         return await super().fetch(url, method, headers, body)  # type: ignore[misc]
 
     def on_rest_response(
@@ -162,6 +180,12 @@ class _Pinned:
         await super().close(*args)  # type: ignore[misc]
         if session is not None:
             await session.close()
+
+
+def _retrieved(future: Callable[[Any], asyncio.Future[Any]], message_hash: Any) -> asyncio.Future[Any]:
+    made = future(message_hash)
+    made.add_done_callback(lambda done: None if done.cancelled() else done.exception())
+    return made
 
 
 def _session() -> aiohttp.ClientSession:

@@ -130,6 +130,20 @@ class CcxtWire:
                         return wire_order(order)
         return Failed(Cause.ABSENT, message="neither among the open nor among the closed orders")
 
+    @property
+    def has_stream(self) -> bool:
+        """Whether ccxt can watch this exchange's orders."""
+        return bool(self._client.has.get("watchOrders"))
+
+    async def changed_orders(self) -> Sequence[str] | Failed:
+        """Wait for the stream of the account's orders to say something; the client order ids that it names."""
+
+        async def ask() -> Sequence[str]:
+            orders = await self._client.watch_orders()
+            return [order["clientOrderId"] for order in orders if order.get("clientOrderId")]
+
+        return await self._known(ask)
+
     # --- orders -----------------------------------------------------------------------------------------------
 
     async def create(self, order: OrderRequest, timestamp: int, window: int) -> Reply:

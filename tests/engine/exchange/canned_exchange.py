@@ -125,7 +125,7 @@ class CannedExchange:
                 await writer.drain()
                 if b"Connection: close" in said:
                     break
-        except (asyncio.IncompleteReadError, ConnectionError):
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             pass
         finally:
             writer.close()

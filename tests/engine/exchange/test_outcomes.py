@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import json
 import socket
 from collections.abc import Iterator
 from decimal import Decimal
@@ -189,9 +190,7 @@ async def created_at(endpoint: str) -> Reply:
         await wire.markets()
         await wire.server_time()
         client: Any = wire._client
-        client.urls["api"] = {
-            name: url.replace(exchange.endpoint, endpoint) for name, url in client.urls["api"].items()
-        }
+        client.urls["api"] = json.loads(json.dumps(client.urls["api"]).replace(exchange.endpoint, endpoint))
         try:
             return await wire.create(ORDER, NOW, 10_000)
         finally:
