@@ -16,13 +16,14 @@ from engine.market_data.candles import Candle
 from engine.venue import bodies
 from engine.venue.codes import VenueError, illegal, mandatory
 from engine.venue.settings import VenueSettings
+from engine.venue.signature import window_of
 from engine.venue.venue import Venue
 
 Params = Mapping[str, str]
 Handler = Callable[["Api", Params], Any]
 
 _NUMBER = r"^([0-9]{1,20})(\.[0-9]{1,20})?$"
-_WHOLE = r"^[0-9]{1,20}$"
+_WHOLE = r"^[0-9]{1,18}$"
 _CLIENT_ID = r"^[a-zA-Z0-9-_]{1,36}$"
 _SIGNED = {"timestamp", "recvWindow", "signature"}
 _ORDER_PARAMS = _SIGNED | {
@@ -126,7 +127,7 @@ class Api:
         kind = params.get("newOrderRespType", "FULL")
         if kind not in ("ACK", "RESULT", "FULL"):
             raise illegal("newOrderRespType", "ACK, RESULT, FULL")
-        placed = self._venue.place(order, int(params["timestamp"]))
+        placed = self._venue.place(order, window_of(params)[0])
         return bodies.placed(placed, _now(placed), kind, self._venue.skew)
 
     def _order(self, market: Market, params: Params) -> tuple[OrderRequest, bool]:
@@ -186,7 +187,7 @@ class Api:
         if order is None:
             raise VenueError(-2011)
         own_id = params.get("newClientOrderId") or secrets.token_urlsafe(16)
-        after = self._venue.cancel(order, int(params["timestamp"]))
+        after = self._venue.cancel(order, window_of(params)[0])
         return bodies.canceled(after, _now(after), own_id, self._venue.skew)
 
     def _found(self, params: Params) -> BookOrder | None:

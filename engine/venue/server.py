@@ -105,7 +105,7 @@ class OpenVenue:
             self.app,
             http=BreakableProtocol,
             ws="websockets-sansio",
-            log_level="critical",
+            log_level="error",
             access_log=False,
             lifespan="off",
             server_header=False,
@@ -115,6 +115,7 @@ class OpenVenue:
         server = _Server(config, on_ready)
         self._down = lambda ms: server.go_down(listener.getsockname(), ms)
         ticking = asyncio.create_task(self._tick())
+        ticking.add_done_callback(lambda _: server.end())
         try:
             await server.serve([listener])
         finally:
@@ -137,6 +138,10 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._on_ready()
+
+    def end(self) -> None:
+        """Stop serving."""
+        self.should_exit = True
 
     def go_down(self, address: Any, for_ms: int) -> None:
         """Break every connection and refuse new ones for so many milliseconds."""

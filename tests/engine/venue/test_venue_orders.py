@@ -121,6 +121,8 @@ def test_orders_that_do_not_exist(calm: ServedVenue) -> None:
     assert code(calm.ask("GET", "order", symbol="BTCUSDT", orderId=999)) == (400, -2013)
     assert code(calm.ask("DELETE", "order", symbol="BTCUSDT", orderId=999)) == (400, -2011)
     assert code(calm.ask("GET", "order", symbol="BTCUSDT")) == (400, -1102)
+    assert code(calm.ask("GET", "order", symbol="BTCUSDT", orderId="9" * 19)) == (400, -1100)
+    assert code(calm.ask("GET", "order", symbol="BTCUSDT", orderId="9" * 18)) == (400, -2013)
     assert calm.ask("GET", "myTrades", symbol="BTCUSDT", orderId=999).json() == []
 
 
