@@ -29,7 +29,7 @@ HELP = """A trading bot's order lifecycle from one YAML spec.
 The spec and what is generated from it: generate, check, lint. Edit spec/trading.yaml, run `phasewright generate`, and
 review the diagrams in generated/.
 
-The bot: run, trade, status, trades, audit, recover, reconcile, report. `phasewright run` trades a recorded market and
+The bot: run, trade, exchanges, status, trades, audit, recover, reconcile, report. `phasewright run` trades a recorded market and
 `phasewright trade` on an exchange; the others look at its database, also while it runs. `phasewright venue` is an
 exchange to rehearse against.
 
@@ -315,6 +315,22 @@ def trade(
         typer.echo("Stopped. No order is live at the exchange; the same command goes on.", err=True)
     if stopped.interrupted:
         raise typer.Exit(INTERRUPTED)
+
+
+@app.command()
+def exchanges(json: Json = False) -> None:
+    """List what is known of each exchange.
+
+    Where real money can be traded, and where not and why: an order whose answer is lost must be found again by our
+    id, and its request must expire, or it could be sent twice.
+    """
+    from engine import terminal
+    from engine.exchange.capabilities import EXCHANGES
+
+    if json:
+        _print_json(list(EXCHANGES.values()))
+    else:
+        terminal.show_exchanges(_console(), EXCHANGES.values())
 
 
 @app.command()

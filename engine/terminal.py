@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from engine.books import AccountStatus
+from engine.exchange.capabilities import Exchange
 from engine.reconciliation import Difference, Remedy
 from engine.report.figures import RoundTrip, RunFigures, summarise
 from runtime.events import Outcome
@@ -137,6 +138,26 @@ def show_differences(console: Console, found: Sequence[Difference]) -> None:
         if one.needs_doing and one.remedy is not Remedy.NONE:
             _print_indented(console, f"{'then':10}{_REMEDIES[one.remedy]}", "dim")
     console.print("The exchange and the books agree." if not found else f"{len(found)} differences")
+
+
+def show_exchanges(console: Console, exchanges: Iterable[Exchange]) -> None:
+    """What an exchange can do: a line each, how orders are found there, and why no real money where none."""
+    table = _table("exchange", "real money", "test network", "our order id is", "a lost request expires by", numbers=())
+    refused = []
+    for one in exchanges:
+        real = Text("no", style="red") if one.refused else Text("yes", style="green")
+        table.add_row(one.name, real, "yes" if one.sandbox else "no", one.sent_as, one.expiry.value)
+        if one.refused:
+            refused.append(f"{one.name}: {one.refused}")
+    console.print(table)
+    console.print()
+    for why in refused:
+        console.print(Text(fill(why, console.width, initial_indent="- ", subsequent_indent="  ")))
+    checked = (
+        "\nEach entry is checked by the bytes that ccxt sends and by documented answers, binance's also against a venue "
+        "on loopback; none on the exchange itself. Rehearse, then use a test network or very little money."
+    )
+    console.print(Text(fill(checked, console.width)))
 
 
 def _carried(payload: bytes) -> list[str]:

@@ -46,6 +46,7 @@ def loaded_by(*arguments: str, cwd: Path) -> set[str]:
         (["audit"], ["--db PATH", "--last", "--json", "why nothing happened"]),
         (["recover"], ["--db PATH", "--data PATH", "--json", "Stop the bot first", "nothing is assumed"]),
         (["venue"], ["--port", "--faults", "--script FILE", "--control", "--json", "docs/venue.md", "VENUE_SECRET"]),
+        (["exchanges"], ["--json", "found again by our id", "sent twice"]),
         (["report"], ["--db PATH", "--data PATH", "--out PATH", "state diagram"]),
     ],
     ids=lambda value: value[0] if value and len(value) == 1 else "",
