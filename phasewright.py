@@ -29,9 +29,9 @@ HELP = """A trading bot's order lifecycle from one YAML spec.
 The spec and what is generated from it: generate, check, lint. Edit spec/trading.yaml, run `phasewright generate`, and
 review the diagrams in generated/.
 
-The bot: run, trade, exchanges, status, trades, audit, recover, reconcile, report. `phasewright run` trades a recorded market and
-`phasewright trade` on an exchange; the others look at its database, also while it runs. `phasewright venue` is an
-exchange to rehearse against.
+The bot: run, trade, status, trades, audit, recover, reconcile, report. `phasewright run` trades a recorded market and
+`phasewright trade` on an exchange; the others look at its database, also while it runs. `phasewright exchanges` lists
+where, and `phasewright venue` is an exchange to rehearse against.
 
 Exit status: 0 done; 1 something was found, refused or failed, and the message says what to do; 2 the command was
 called wrongly; 130 interrupted, run it again to go on.
@@ -102,7 +102,7 @@ def generate(
 
 @app.command()
 def check(spec: SpecDir = Path("spec"), out: OutDir = Path("generated"), json: Json = False) -> None:
-    """Compare the generated files with what the specs give, both ways.
+    """Compare the generated files with what the specs give.
 
     Shows a diff for every file that is changed, and names those that are missing or left over; status 1 for any.
     """

@@ -154,8 +154,8 @@ def show_exchanges(console: Console, exchanges: Iterable[Exchange]) -> None:
     for why in refused:
         console.print(Text(fill(why, console.width, initial_indent="- ", subsequent_indent="  ")))
     checked = (
-        "\nEach entry is checked by the bytes that ccxt sends and by documented answers, binance's also against a venue "
-        "on loopback; none on the exchange itself. Rehearse, then use a test network or very little money."
+        "\nEach entry is checked by the bytes that ccxt sends and by documented answers, binance's also against a "
+        "venue on loopback; none on the exchange itself. Rehearse, then use a test network or very little money."
     )
     console.print(Text(fill(checked, console.width)))
 
