@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any
 
 from engine.exchange.capabilities import exchange_named
 from engine.exchange.ccxt_client import open_client
-from engine.exchange.ccxt_replies import exact
 from engine.exchange.ccxt_wire import CcxtWire
 from engine.exchange.claimed_gateway import ClaimedGateway
 from engine.exchange.credentials import Credentials
@@ -19,11 +18,6 @@ from engine.exchange.wire import Failed
 from engine.market_data.candles import Candle
 from runtime.clock import Clock
 from runtime.errors import ConfigError
-
-AnswerT = TypeVar("AnswerT")
-
-_BARS = 500
-_LONGEST_MESSAGE = 200
 
 
 class CcxtExchange:
@@ -39,7 +33,6 @@ class CcxtExchange:
         self._client: Any = open_client(exchange, credentials, sandbox=sandbox, endpoint=url)
         self._wire = CcxtWire(exchange, self._client, credentials)
         self._clock = clock
-        self._credentials = credentials
         self.gateway = ClaimedGateway(self._wire, clock)
         self._server_clock = ServerClock(self._wire.server_time, clock, monotonic, 0)
 
@@ -55,19 +48,14 @@ class CcxtExchange:
         return (measured.low + measured.high) // 2
 
     async def free(self, currency: str) -> Decimal:
-        async def ask() -> Decimal:
-            shown = await self._client.fetch_balance()
-            return exact(shown["free"].get(currency) or 0)
-
-        return await self._answered("the free balance", ask)
+        shown = await self.gateway.read(self._wire.free, "the free balance")
+        return shown.get(currency, Decimal(0))
 
     async def candles(self, symbol: str, length: int, since: int) -> Sequence[Candle]:
-        async def ask() -> Sequence[Candle]:
-            timeframe = self._timeframe(length)
-            rows = await self._client.fetch_ohlcv(symbol, timeframe, since, _BARS)
-            return [_candle(row, length) for row in rows]
-
-        return await self._answered(f"the bars of {symbol}", ask)
+        timeframe = self._timeframe(length)
+        return await self.gateway.read(
+            lambda: self._wire.candles(symbol, timeframe, length, since), f"the bars of {symbol}"
+        )
 
     def _timeframe(self, length: int) -> str:
         for timeframe in self._client.timeframes:
@@ -76,24 +64,9 @@ class CcxtExchange:
         known = ", ".join(self._client.timeframes)
         raise ConfigError(f"TIMEFRAME: {self.name} has no bars of {length // 1000} s; it has {known}.")
 
-    async def _answered(self, what: str, ask: Callable[[], Awaitable[AnswerT]]) -> AnswerT:
-        try:
-            return await ask()
-        except ConfigError:
-            raise
-        except Exception as error:
-            # ccxt raises plain TypeErrors and KeyErrors too, at answers that it does not expect.
-            told = self._credentials.scrub(f"{type(error).__name__}: {error}")[:_LONGEST_MESSAGE]
-            raise GatewayError(f"{self.name}: {what} cannot be read: {told}") from None
-
     async def watch(self, live_orders: LiveOrders) -> None:
         changes = self._wire.changed_orders if self._wire.has_stream else None
         await OrderFeed(self.gateway, self._clock, live_orders, changes).run()
 
     async def close(self) -> None:
         await self._wire.close()
-
-
-def _candle(row: Sequence[Any], length: int) -> Candle:
-    opened, high, low, close, volume = (exact(cell) for cell in row[1:6])
-    return Candle(int(row[0]), opened, high, low, close, volume, length)

@@ -19,6 +19,7 @@ import msgspec
 
 from engine.exchange.capabilities import Exchange, Expiry
 from engine.exchange.credentials import Credentials
+from runtime.errors import ConfigError
 
 _TIMEOUT = 10_000
 _CREATES = ("order", "trade/batch-orders", "v5/order/create", "AddOrder")
@@ -26,8 +27,8 @@ _CREATES = ("order", "trade/batch-orders", "v5/order/create", "AddOrder")
 
 @dataclass
 class Observation:
-    """What was seen of the request that contains `needle`. `traced`: its connection was watched, so that `connected`
-    says something."""
+    """What was seen of the request that contains `needle`, or is no GET. `traced`: its connection was watched, so that
+    `connected` says something."""
 
     needle: str = ""
     begun: bool = False
@@ -55,8 +56,15 @@ def open_client(
     """A client for `exchange`, not yet connected.
 
     Args:
-        endpoint: replaces the exchange's own address, scheme and host, as in `http://127.0.0.1:8080`.
+        endpoint: a venue in place of the exchange, by scheme and host, as in `http://127.0.0.1:8080`.
+
+    Raises:
+        ConfigError: there is no such test network, or a venue does not speak this exchange's protocol.
     """
+    if sandbox and not exchange.sandbox:
+        raise ConfigError(f"{exchange.name} has no test network for its spot market that ccxt knows. Nothing was sent.")
+    if endpoint is not None and exchange.name != "binance":
+        raise ConfigError(f"A venue speaks binance's protocol, not {exchange.name}'s. Rehearse with binance.")
     # ccxt.pro's classes are the asynchronous ones, and can watch orders too. All of them take a second to import.
     base = getattr(importlib.import_module("ccxt.pro"), exchange.name)
     client = type(f"Pinned{exchange.name.capitalize()}", (_Pinned, base), {})(
@@ -157,7 +165,8 @@ class _Pinned:
 
     async def fetch(self, url: str, method: str = "GET", headers: Any = None, body: Any = None) -> Any:
         seen = OBSERVED.get()
-        if seen is not None and seen.needle in f"{url} {body}":
+        # Whatever is not a GET may have done something, also where our id is not to be seen in it.
+        if seen is not None and (method != "GET" or seen.needle in url):
             seen.begun = True
         return await super().fetch(url, method, headers, body)  # type: ignore[misc]
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
 from engine.exchange.capabilities import Exchange
 from engine.exchange.gateway import ExchangeTrade, Market, Side
 from engine.exchange.wire import WireOrder
+from engine.market_data.candles import Candle
 
 _TICK_SIZE = 4
 _ZERO = Decimal(0)
@@ -69,6 +70,12 @@ def exchange_trade(trade: Mapping[str, Any]) -> ExchangeTrade:
         fee_currency=str(fees[0]["currency"]),
         at=int(trade["timestamp"]),
     )
+
+
+def candle(row: Sequence[Any], length: int) -> Candle:
+    """A bar of `length` milliseconds."""
+    opened, high, low, close, volume = (exact(cell) for cell in row[1:6])
+    return Candle(int(row[0]), opened, high, low, close, volume, length)
 
 
 def market_rules(client: Any, exchange: Exchange, market: Mapping[str, Any]) -> Market | None:

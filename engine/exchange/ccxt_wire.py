@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -11,18 +12,21 @@ from typing import Any, TypeVar
 
 from engine.exchange.capabilities import Exchange, Expiry, LookUp, Trades
 from engine.exchange.ccxt_client import OBSERVED, PINNED, Observation, Pin
-from engine.exchange.ccxt_replies import Unreadable, exact, exchange_trade, market_rules, wire_order
+from engine.exchange.ccxt_replies import Unreadable, candle, exact, exchange_trade, market_rules, wire_order
 from engine.exchange.credentials import Credentials
 from engine.exchange.gateway import ExchangeTrade, Market, OrderRequest, OrderType, Side
 from engine.exchange.wire import Cause, Failed, Reply, WireOrder
+from engine.market_data.candles import Candle
 
 AnswerT = TypeVar("AnswerT")
 
 _PAGE = 1_000
+_BARS = 500
 _LIST_LAG = 3.0
 """Seconds after which a list of closed orders is read once more: an order that fills between the reading of the open
 and the closed ones may be in neither for a moment."""
 _LONGEST_MESSAGE = 200
+_PLAIN_ID = re.compile(r"[A-Za-z0-9_-]{1,36}")
 _BY_THE_CLOCK = (Expiry.PARAMETERS, Expiry.HEADERS, Expiry.EXP_TIME)
 _DISAGREED = ("-1021", "10002", "50102")
 """Codes by which binance, bybit and okx refuse a timestamp."""
@@ -77,6 +81,24 @@ class CcxtWire:
             if not shown.get("info"):
                 raise Unreadable("balances")
             return {name: exact(total) for name, total in shown["total"].items() if total is not None}
+
+        return await self._known(ask)
+
+    async def free(self) -> Mapping[str, Decimal] | Failed:
+        """What no order locks, by currency."""
+
+        async def ask() -> Mapping[str, Decimal]:
+            shown = await self._client.fetch_balance()
+            return {name: exact(free) for name, free in shown["free"].items() if free is not None}
+
+        return await self._known(ask)
+
+    async def candles(self, symbol: str, timeframe: str, length: int, since: int) -> Sequence[Candle] | Failed:
+        """Bars of `length` ms that opened at `since` or later, one page of them; the last one may still be open."""
+
+        async def ask() -> Sequence[Candle]:
+            rows = await self._client.fetch_ohlcv(symbol, timeframe, since, _BARS)
+            return [candle(row, length) for row in rows]
 
         return await self._known(ask)
 
@@ -148,6 +170,8 @@ class CcxtWire:
 
     async def create(self, order: OrderRequest, timestamp: int, window: int) -> Reply:
         async def ask() -> Reply:
+            if not _PLAIN_ID.fullmatch(order.client_order_id):
+                raise UnsayableOrder(f"{order.client_order_id!r} is no order id that every exchange takes")
             amount = self._said("amount", order.amount, self._client.amount_to_precision, order.symbol)
             price = None
             if order.price is not None:

@@ -139,7 +139,7 @@ class ClaimedGateway:
                 return Unsent(str(reply))
             case Verdict.LOOK:
                 found = await self._find(order)
-                return found if isinstance(found, Accepted | Rejected) else Unknown(f"{reply}; it is not shown yet")
+                return found if isinstance(found, Accepted) else Unknown(f"{reply}; it is not shown yet")
         return Unknown(_told(reply))
 
     async def resume(self, order: OrderRequest, stamp: Stamp) -> ResumeOutcome:
@@ -148,7 +148,7 @@ class ClaimedGateway:
     async def recover(self, order: OrderRequest, stamp: Stamp) -> RecoverOutcome:
         # What is shown is proof at any time; only absence has to be waited for.
         found = await self._find(order)
-        if isinstance(found, Accepted | Rejected):
+        if isinstance(found, Accepted):
             return found
         if self._wire.max_window is None:
             return Unknown(
@@ -160,14 +160,12 @@ class ClaimedGateway:
             return Unknown(f"the exchange's clock cannot be read: {waited}")
         return await self._find(order)
 
-    async def _find(self, order: OrderRequest) -> Accepted | Rejected | Absent | Unknown:
+    async def _find(self, order: OrderRequest) -> Accepted | Absent | Unknown:
         reply = await self._order(order.symbol, order.client_order_id)
         match verdict(self.name, Ask.ORDER, order.client_order_id, reply):
             case Verdict.ABSENT:
                 return Absent()
             case Verdict.ACCEPTED if isinstance(reply, WireOrder):
-                if reply.status == "rejected" and not reply.filled:
-                    return Rejected("the exchange shows the order as rejected")
                 return _accepted(reply, self._clock.now())
         return Unknown(_told(reply))
 
@@ -233,6 +231,10 @@ class ClaimedGateway:
         shown = _readable(await self._read(lambda: self._wire.open_orders(symbol)), f"the open orders of {symbol}")
         states = [await self.with_trades(symbol, order) for order in shown]
         return [_readable(state, f"an open order of {symbol}") for state in states]
+
+    async def read(self, ask: Asked[AnswerT], what: str) -> AnswerT:
+        """Read something else under the same limits and pauses. Raises GatewayError, which names it as `what`."""
+        return _readable(await self._read(ask), what)
 
     async def markets(self) -> Mapping[str, Market]:
         return _readable(await self._read(self._wire.markets), "the markets")

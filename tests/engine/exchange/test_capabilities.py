@@ -446,3 +446,14 @@ def test_what_ccxt_does_that_keeps_exchanges_out_of_the_table(benches: Callable[
 def test_an_unknown_exchange_is_refused_with_what_it_would_take() -> None:
     with pytest.raises(ConfigError, match=r"'nobody'.*sent twice.*capabilities\.py"):
         exchange_named("nobody")
+
+
+def test_a_client_goes_only_where_it_can() -> None:
+    with pytest.raises(ConfigError, match="no test network"):
+        open_client(exchange_named("kraken"), None, sandbox=True)
+    with pytest.raises(ConfigError, match="binance's protocol"):
+        open_client(exchange_named("okx"), None, endpoint="http://127.0.0.1:1")
+    moved = json.dumps(open_client(exchange_named("binance"), None, endpoint="http://127.0.0.1:1").urls["api"])
+    assert "binance" not in moved, "not one address of the real exchange is left, stream or other"
+    test_network = open_client(exchange_named("binance"), None, sandbox=True)
+    assert "testnet" in test_network.urls["api"]["private"]

@@ -226,6 +226,7 @@ def test_a_connection_that_dies_in_use_proves_nothing(world: World) -> None:
         OrderRequest(CLIENT_ID, "BTC/USDT", Side.BUY, OrderType.LIMIT, Decimal("0.01"), Decimal("30000.505")),
         OrderRequest(CLIENT_ID, "NO/SUCH", Side.BUY, OrderType.LIMIT, Decimal("0.01"), Decimal("30000.5")),
         OrderRequest(CLIENT_ID, "BTC/USDT", Side.BUY, OrderType.LIMIT, Decimal("0.000001"), Decimal("30000.5")),
+        OrderRequest("no:id", "BTC/USDT", Side.BUY, OrderType.LIMIT, Decimal("0.01"), Decimal("30000.5")),
     ],
 )
 def test_what_ccxt_would_round_or_cannot_say_is_rejected_and_never_sent(world: World, order: OrderRequest) -> None:

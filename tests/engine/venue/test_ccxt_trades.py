@@ -258,6 +258,21 @@ def test_open_orders_are_shown(world: World) -> None:
     world.cancel(order)
 
 
+def test_bars_and_free_money_are_read_as_they_are(world: World) -> None:
+    minute = 60_000
+    since = world.clock.now() // minute * minute
+    world.clock.at += 2 * minute
+    shown = world.run(world.gateway.read(lambda: world.wire.candles("BTC/USDT", "1m", minute, since), "the bars"))
+    assert [bar.opened_at for bar in shown] == [since, since + minute, since + 2 * minute]
+    assert [bar.closed_at <= world.clock.now() for bar in shown] == [True, True, False]
+    assert all(isinstance(bar.close, Decimal) for bar in shown)
+    order = world.order()
+    before = world.run(world.wire.free())["USDT"]
+    world.submit(order)
+    assert before - world.run(world.wire.free())["USDT"] == Decimal(500)
+    world.cancel(order)
+
+
 # --- why all this ---------------------------------------------------------------------------------------------------
 
 
