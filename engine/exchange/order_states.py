@@ -12,7 +12,9 @@ _FINAL = {
     "closed": OrderStatus.FILLED,
     "canceled": OrderStatus.CANCELED,
     "expired": OrderStatus.CANCELED,
-    "rejected": OrderStatus.REJECTED,
+    # An order that is shown was accepted; that its engine threw it out afterwards ends it as a cancel does. As a
+    # refusal it would contradict the answer to the request, which may come later.
+    "rejected": OrderStatus.CANCELED,
 }
 
 
@@ -33,8 +35,6 @@ def order_state(symbol: str, order: WireOrder, trades: Sequence[ExchangeTrade]) 
         )
     status = _FINAL.get(order.status or "", OrderStatus.OPEN)
     if status is OrderStatus.FILLED and order.filled != order.amount:
-        status = OrderStatus.CANCELED
-    if status is OrderStatus.REJECTED and order.filled:
         status = OrderStatus.CANCELED
     return OrderState(
         client_order_id=order.client_order_id or "",

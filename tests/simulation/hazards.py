@@ -35,12 +35,17 @@ class Hazards(msgspec.Struct, kw_only=True):
     report_lost: float = 0.0
     report_twice: float = 0.0
     report_late: float = 0.0
+    canceled_by_exchange: float = 0.0
+    rejected_later: float = 0.0
+    """An order that was accepted turns out to be rejected, as an asynchronous engine does it."""
     outage: float = 0.0
     """Per minute: for a while nobody can connect, and no report comes."""
     # the process
     crash: dict[str, float] = {}
     """By the kind of moment."""
     pause: dict[str, float] = {}
+    disk_full: float = 0.0
+    """Of a commit: it fails, and the bot must be started again."""
     clock_set: float = 0.0
     """Per minute."""
     clock_off: int = 0
@@ -53,7 +58,9 @@ MOMENTS = ("before commit", "after commit", "before claim", "after claim", "send
 LATE = (15 * SECOND, 120 * SECOND)
 """How long what is late may be on its way: about as long as an order is valid, or much longer."""
 BOOKING = 1_500
-LAG = 8 * SECOND
+LAG = 13 * SECOND
+"""With BOOKING, a little less than the grace: what the protocol promises to stand."""
+REPORT_LATE = (*LATE, 15 * 60 * SECOND)
 
 
 def draw(chance: random.Random) -> Hazards:
@@ -82,7 +89,10 @@ def draw(chance: random.Random) -> Hazards:
         report_lost=some(0.8),
         report_twice=some(0.3),
         report_late=some(0.4),
+        canceled_by_exchange=some(0.2),
+        rejected_later=some(0.2),
         outage=some(0.3),
+        disk_full=some(0.05),
         crash=often(0.004) if chance.random() < 0.7 else {},
         pause=often(0.004) if chance.random() < 0.4 else {},
         clock_set=some(0.5),

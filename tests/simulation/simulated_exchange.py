@@ -19,6 +19,7 @@ from engine.exchange.gateway import (
     OrderType,
     Side,
 )
+from engine.exchange.order_states import order_state
 from engine.exchange.wire import Cause, Failed, Reply, WireOrder
 from engine.sizing import round_to
 
@@ -27,7 +28,12 @@ FEE_DIGITS = Decimal("0.00000001")
 AHEAD = 1_000
 """How far (ms) a timestamp may lie ahead of the exchange's clock."""
 
-_WORDS = {OrderStatus.OPEN: "open", OrderStatus.FILLED: "closed", OrderStatus.CANCELED: "canceled"}
+_WORDS = {
+    OrderStatus.OPEN: "open",
+    OrderStatus.FILLED: "closed",
+    OrderStatus.CANCELED: "canceled",
+    OrderStatus.REJECTED: "rejected",
+}
 
 
 class SimulatedOrder(msgspec.Struct, eq=False):
@@ -70,6 +76,7 @@ class SimulatedExchange:
         self._report = report
         self._by_id: dict[str, list[SimulatedOrder]] = {}
         self._in_flight: set[str] = set()
+        self._moves: list[tuple[int, str, Decimal]] = []
 
     def server_time(self) -> int:
         return self.world.now + self.hazards.server_ahead
@@ -124,7 +131,10 @@ class SimulatedExchange:
         namesakes.append(order)
         self.orders.append(order)
         self.world.note("booked", request.client_order_id, request.symbol, request.side.value, str(request.amount))
-        self._draw_fills(order)
+        if self.world.chance.random() < self.hazards.rejected_later:
+            self._end(order, OrderStatus.REJECTED)
+        else:
+            self._draw_fills(order)
         if order.ended_at is None:
             self._tell(order)
         answer(self._shown(order, self.world.now))
@@ -156,6 +166,15 @@ class SimulatedExchange:
             and order.booked_at <= as_of
             and (order.ended_at is None or order.ended_at > as_of)
         ]
+
+    def balances_at(self, as_of: int) -> dict[str, Decimal]:
+        """Free plus locked, as a read shows them."""
+        shown = dict(self.balances)
+        for at, currency, amount in reversed(self._moves):
+            if at <= as_of:
+                break
+            shown[currency] -= amount
+        return shown
 
     def _shown(self, order: SimulatedOrder, as_of: int) -> WireOrder:
         over = order.ended_at is not None and order.ended_at <= as_of
@@ -209,6 +228,8 @@ class SimulatedExchange:
                 self.world.after(at, self._fill, order, qty)
         if request.type is OrderType.MARKET and order.ended_at is None:
             self._end(order, OrderStatus.CANCELED)
+        elif chance.random() < self.hazards.canceled_by_exchange:
+            self.world.after(chance.choice((0, 10_000)), self._end, order, OrderStatus.CANCELED)
 
     def _fill(self, order: SimulatedOrder, qty: Decimal) -> None:
         if order.ended_at is not None:
@@ -234,27 +255,20 @@ class SimulatedExchange:
             self._tell(order)
 
     def _end(self, order: SimulatedOrder, status: OrderStatus) -> None:
+        if order.ended_at is not None:
+            return
         order.ended_at, order.final = self.world.now, status
         self.world.note("over", order.request.client_order_id, status.value)
         self._tell(order)
 
     def _move(self, currency: str, amount: Decimal) -> None:
         self.balances[currency] = self.balances.get(currency, ZERO) + amount
+        self._moves.append((self.world.now, currency, amount))
 
     def _tell(self, order: SimulatedOrder) -> None:
-        self._report(
-            OrderState(
-                client_order_id=order.request.client_order_id,
-                exchange_order_id=order.exchange_order_id,
-                symbol=order.request.symbol,
-                side=order.request.side,
-                status=order.final,
-                amount=order.request.amount,
-                filled=order.filled,
-                trades=tuple(order.trades),
-                updated_at=self.server_time(),
-            )
-        )
+        state = order_state(order.request.symbol, self._shown(order, self.world.now), order.trades)
+        assert isinstance(state, OrderState)
+        self._report(state)
 
 
 def refused(error: str, code: str, message: str) -> Failed:

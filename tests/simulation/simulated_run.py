@@ -14,13 +14,13 @@ import gc
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from hashlib import blake2s
 from typing import Any
 
 import msgspec
-from hazards import LATE, Hazards, calm, draw
+from hazards import REPORT_LATE, Hazards, calm, draw
 from simulated_exchange import SimulatedExchange
 from simulated_wire import SimulatedWire
 from virtual_world import ProcessClock, VirtualLoop, World
@@ -37,6 +37,7 @@ from engine.strategy.strategy import EntrySignal, ExitReason, ExitSignal, Positi
 from generated.trading import DEFINITION, Config, ExitCheckDue, Phase, RecoverRequested, SlotAvailable, WarmupCompleted
 from generated.trading.events import Payload
 from runtime.effects import Claim, Intent
+from runtime.errors import StoreError
 from runtime.events import EventContext, Outcome
 from runtime.ledger import CASH, TRADE
 from runtime.machine import Machine
@@ -106,13 +107,15 @@ class WhimsicalStrategy:
     warm_up = 0
     ready = True
 
-    def __init__(self, world: World) -> None:
-        self._chance = world.chance
+    def __init__(self, run: SimulatedRun) -> None:
+        self._run = run
+        self._chance = run.world.chance
 
     def observe(self, candle: Candle) -> None: ...
 
     def entry(self) -> EntrySignal | None:
-        return EntrySignal(Decimal(100), "whim") if self._chance.random() < 0.9 else None
+        wanted = self._run.storming and self._chance.random() < 0.9
+        return EntrySignal(Decimal(100), "whim") if wanted else None
 
     def exit(self, position: PositionView) -> ExitSignal | None:
         if self._chance.random() < 0.2:
@@ -139,6 +142,8 @@ class DiskOfAProcess:
 
     def commit(self, commits: Sequence[Commit]) -> None:
         self._moment("before commit")
+        if self._process.disk_fails():
+            raise StoreError("the disk is full")
         self._store.commit(commits)
         self._moment("after commit")
 
@@ -165,6 +170,7 @@ class BotProcess:
     def __init__(self, run: SimulatedRun, clock_offset: int) -> None:
         self.run = run
         self.dead = False
+        self.disk_is_full = False
         self.resumes_at = 0
         world = run.world
         stepwise = "step" in run.hazards.crash or "step" in run.hazards.pause
@@ -172,17 +178,22 @@ class BotProcess:
         self.clock = ProcessClock(world, clock_offset)
         self.wire = run.protocol.wire(run.exchange, self)
         self.gateway = run.protocol.gateway(self.wire, self.clock, run.protocol.settings, lambda: world.now)
-        strategies: dict[str, Strategy] = dict.fromkeys(MARKETS, WhimsicalStrategy(world))
-        effects = TradingEffects(self.gateway, strategies, self._find_intent)
-        disk = DiskOfAProcess(run.store, self)
-        self.worker = run.protocol.worker(MACHINE, disk, self.clock, effects, slots=len(MARKETS))
+        self.disk = DiskOfAProcess(run.store, self)
         self.ready = False
-        self.life = self.loop.create_task(self._live())
+        self.begin()
+        self.life = self.loop.create_task(self.live())
+
+    def begin(self) -> None:
+        """Put the bot together."""
+        strategies: dict[str, Strategy] = dict.fromkeys(MARKETS, WhimsicalStrategy(self.run))
+        effects = TradingEffects(self.gateway, strategies, self._find_intent)
+        self.worker = self.run.protocol.worker(MACHINE, self.disk, self.clock, effects, slots=self.run.slots)
 
     async def _find_intent(self, intent_id: str) -> Intent | None:
         return await self.worker.intent(intent_id)
 
-    async def _live(self) -> None:
+    async def live(self) -> None:
+        """What the process does until it ends."""
         await self.worker.start()
         await self.worker.deposit("opening balance", QUOTE, CAPITAL)
         for symbol in MARKETS:
@@ -195,8 +206,12 @@ class BotProcess:
     def _on_report(self, state: OrderState) -> None:
         self.post(state.symbol, event_for(state), state.updated_at)
 
+    def report(self, state: OrderState) -> None:
+        """The exchange tells of an order."""
+        self.gateway.deliver(state)
+
     def post(self, symbol: str, payload: Payload, at: int) -> None:
-        if self.ready and symbol in self.worker.instances:
+        if self.ready and not self.disk_is_full:
             self.worker.post(EventContext(payload.event, symbol, at, payload))
 
     # -- what may happen to it -------------------------------------------------------------------------------------
@@ -213,6 +228,11 @@ class BotProcess:
             self.kill(kind)
         elif hazards.pause and chance.random() < hazards.pause.get(kind, 0.0):
             self.pause(kind)
+
+    def disk_fails(self) -> bool:
+        """Whether this commit finds the disk full."""
+        self.disk_is_full = self.disk_is_full or self.run.world.chance.random() < self.run.hazards.disk_full
+        return self.disk_is_full
 
     def kill(self, kind: str) -> None:
         if self.dead:
@@ -239,7 +259,14 @@ class BotProcess:
 class SimulatedRun:
     """A seed's run. `play` it, then look at `broken`."""
 
-    def __init__(self, seed: int, protocol: Protocol = TRUE_PROTOCOL, *, keep_timeline: bool = False) -> None:
+    def __init__(
+        self,
+        seed: int,
+        protocol: Protocol = TRUE_PROTOCOL,
+        *,
+        process: Callable[[SimulatedRun, int], BotProcess] | None = None,
+        keep_timeline: bool = False,
+    ) -> None:
         self.seed = seed
         self.protocol = protocol
         self.world = World(seed, START)
@@ -250,10 +277,12 @@ class SimulatedRun:
         self.store = MemoryStore(f"run-{seed}")
         self.broken = self.exchange.broken
         self.storming = True
+        self.slots = self.world.chance.randint(1, len(MARKETS))
         self._clock_offset = 0
         self._connected = True
         self._phases: dict[str, str] = {}
-        self.bot = BotProcess(self, 0)
+        self._process = process or BotProcess
+        self.bot = self._process(self, 0)
         self.lives = 1
 
     # -- playing ---------------------------------------------------------------------------------------------------
@@ -276,7 +305,7 @@ class SimulatedRun:
                     self.broken.append(f"stuck: {self._where()}")
             elif quiet_since is None:
                 quiet_since = world.now
-            elif world.now > quiet_since + max(LATE) + MINUTE:
+            elif world.now > quiet_since + max(REPORT_LATE):
                 break
             world.advance()
         self._compare()
@@ -286,8 +315,10 @@ class SimulatedRun:
         if bot.loop.stopped:
             return
         bot.loop.run_ready()
-        if self.world.timeline is not None and not bot.dead:
+        if self.world.timeline is not None and bot.ready and not bot.dead:
             self._note_phases()
+        if bot.disk_is_full and bot.life.done() and not bot.dead:
+            bot.kill("disk full")
         if not bot.dead and (bot.life.done() or bot.loop.failure):
             error = bot.loop.failure or bot.life.exception()
             self.broken.append(f"the bot ended by itself: {error!r}")
@@ -298,6 +329,8 @@ class SimulatedRun:
         return all(instance.phase in AT_REST for instance in self.bot.worker.instances.values())
 
     def _where(self) -> str:
+        if not self.bot.ready:
+            return "the bot does not get started"
         phases = {name: instance.phase for name, instance in self.bot.worker.instances.items()}
         errors = {name: instance.data.last_error for name, instance in self.bot.worker.instances.items()}
         return f"{phases}, {errors}, live at the exchange: {[o.request.client_order_id for o in self.exchange.live]}"
@@ -364,7 +397,7 @@ class SimulatedRun:
     def _restart(self) -> None:
         self.world.note("started")
         self.lives += 1
-        self.bot = BotProcess(self, self._clock_offset)
+        self.bot = self._process(self, self._clock_offset)
         self.bot.wire.is_down = not self._connected
 
     def _report(self, state: OrderState) -> None:
@@ -373,11 +406,11 @@ class SimulatedRun:
             return
         for _ in range(2 if chance.random() < hazards.report_twice else 1):
             late = chance.random() < hazards.report_late
-            self.world.after(chance.randint(1, chance.choice(LATE) if late else 100), self._deliver, state)
+            self.world.after(chance.randint(1, chance.choice(REPORT_LATE) if late else 100), self._deliver, state)
 
     def _deliver(self, state: OrderState) -> None:
         if self._connected and not self.bot.dead:
-            self.bot.loop.call_soon(self.bot.gateway.deliver, state)
+            self.bot.loop.call_soon(self.bot.report, state)
 
     # -- the comparison --------------------------------------------------------------------------------------------
 
@@ -388,7 +421,11 @@ class SimulatedRun:
 
     def _compare(self) -> None:
         for row in self.store.audit():
-            if row.outcome is Outcome.FAILED:
+            if row.event == "ERROR_OCCURRED" and b'"failed_event":"reconciliation' in row.payload:
+                self.broken.append(f"{row.instance}: stopped by a false alarm: {row.payload.decode()}")
+            elif row.event == "ERROR_OCCURRED":
+                self.broken.append(f"{row.instance}: in {row.phase_from}: {row.payload.decode()}")
+            elif row.outcome is Outcome.FAILED:
                 self.broken.append(f"{row.instance}: {row.event} failed in {row.phase_from}: {row.reason}")
             elif "note_contradiction" in row.actions:
                 self.broken.append(f"{row.instance}: {row.event} in {row.phase_from} contradicts what was proven")
@@ -403,7 +440,8 @@ class SimulatedRun:
             ours, real = held.get(currency, Decimal(0)), self.exchange.balances.get(currency, Decimal(0))
             if ours != real:
                 self.broken.append(f"the books have {ours} {currency}, the exchange has {real}")
-        self.broken += self.bot.worker.portfolio.verify()
+        if self.bot.ready:
+            self.broken += self.bot.worker.portfolio.verify()
         self.broken += [f"{one.instance} keeps {one.cash} and {one.slots} slots reserved" for one in state.reservations]
         self.broken += [f"{i.effect} of {i.instance} is still open" for i in state.open_intents]
 
@@ -453,11 +491,11 @@ class SimulatedRun:
         return blake2s(repr(self.world.timeline).encode(), digest_size=16).hexdigest()
 
 
-def play(seed: int, protocol: Protocol = TRUE_PROTOCOL, *, keep_timeline: bool = False) -> SimulatedRun:
-    """Play one seed to its end."""
+def play(seed: int, protocol: Protocol = TRUE_PROTOCOL, **how: Any) -> SimulatedRun:
+    """Play one seed to its end; `how` is what `SimulatedRun` takes besides."""
     gc.disable()
     try:
-        run = SimulatedRun(seed, protocol, keep_timeline=keep_timeline)
+        run = SimulatedRun(seed, protocol, **how)
         run.play()
         run.end()
     finally:

@@ -64,7 +64,7 @@ class SimulatedWire:
         return self.exchange.markets
 
     async def balances(self) -> Mapping[str, Decimal] | Failed:
-        return await self._ask(Ask.READ, lambda answer: answer(dict(self.exchange.balances)))
+        return await self._ask(Ask.READ, lambda answer: answer(self.exchange.balances_at(self._as_of())))
 
     async def create(self, order: OrderRequest, timestamp: int, window: int) -> Reply:
         self.world.note("create", order.client_order_id, timestamp, window)
