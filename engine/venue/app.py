@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 from urllib.parse import parse_qsl
@@ -44,6 +43,8 @@ class Desk:
         self.meter = Meter(settings.limits)
         self.conditions = Conditions()
         self.requests = 0
+        self.failure: PaperExchangeError | None = None
+        """Why the books cannot be written any more: whoever serves ends."""
         self._api = Api(venue, settings)
         self._clock = clock
         self._started_at = started_at
@@ -104,7 +105,7 @@ class Desk:
                 if error.retry_after is not None:
                     answer.headers["Retry-After"] = str(error.retry_after)
             except PaperExchangeError as error:
-                print(f"error: {error}", file=sys.stderr, flush=True)
+                self.failure = error
                 answer = Response(VenueError(-1001).body, 500, media_type=_JSON)
         for name, value in self.meter.headers(self.venue.server_time(), is_write).items():
             answer.headers[name] = value

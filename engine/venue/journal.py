@@ -1,5 +1,5 @@
 """What the venue did besides keeping books: when it began, how the market was moved by hand, which request met which
-fault. One JSON object a line, written before it takes effect; a kill loses nothing that took effect."""
+fault. One JSON object a line, written before anybody is answered: a kill loses nothing that was told."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Journal:
         self.lines: list[Line] = []
         whole = b""
         if path.exists():
-            # A line that was cut by a crash of the machine took no effect.
+            # A line that was cut by a crash of the machine was told to nobody.
             whole = path.read_bytes()
             whole = whole[: whole.rfind(b"\n") + 1]
             self.lines = [msgspec.json.decode(line) for line in whole.splitlines()]

@@ -8,8 +8,11 @@ from typing import Any
 import msgspec
 import yaml
 
+from engine.venue.api import ENDPOINTS
 from engine.venue.fates import Rule
 from runtime.errors import PhasewrightError
+
+_REQUESTS = {"*", *(endpoint.kind for endpoint in ENDPOINTS)}
 
 
 class ScriptError(PhasewrightError):
@@ -67,7 +70,10 @@ def read_script(text: str, name: str) -> Script:
                 msgspec.convert(change.set, Conditions)
                 changes.append(change)
             else:
-                rules.append(msgspec.convert(value, Rule))
+                rule = msgspec.convert(value, Rule)
+                if rule.request not in _REQUESTS:
+                    raise ValueError(f"there is no request {rule.request!r}; there are {', '.join(sorted(_REQUESTS))}")
+                rules.append(rule)
         except (msgspec.ValidationError, ValueError) as error:
             raise _wrong(name, entry, str(error)) from None
     return Script(tuple(rules), tuple(sorted(changes, key=lambda change: change.at_ms)))

@@ -125,6 +125,8 @@ class OpenVenue:
 
     async def _tick(self) -> None:
         while True:
+            if self.desk.failure is not None:
+                raise self.desk.failure
             self.venue.present()
             await asyncio.sleep(_STEP_SECS)
 

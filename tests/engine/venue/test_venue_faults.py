@@ -224,6 +224,10 @@ def test_reports_are_lost_repeated_and_held_back() -> None:
         ("do: drop", "f.yaml:1:1: a script is a list"),
         ("- do: drop\n- do: explode", "f.yaml:2:3: Invalid enum value 'explode'"),
         ("- {do: drop, nht: 3}", "f.yaml:1:3: Object contains unknown field `nht`"),
+        (
+            "- {request: POST orders, do: drop}",
+            "f.yaml:1:3: there is no request 'POST orders'; there are *, DELETE",
+        ),
         ("- {nth: 0}", "f.yaml:1:3: nth and every count from 1"),
         ("- {at_ms: 5, set: {revokd: true}}", "f.yaml:1:3: Object contains unknown field `revokd`"),
         ("- {do: [", "f.yaml:1:9: this is no YAML"),
