@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+import aiohttp
 import msgspec
 import pytest
 
@@ -244,6 +245,24 @@ def test_an_order_is_canceled_by_our_id(benches: Callable[[str], Bench], name: s
     _, sent = benches(name).ask(lambda wire: wire.cancel("BTC/USDT", ID))
     assert [one.params[key] for one in sent] == [ID]
     assert "None" not in sent[0].url + sent[0].body
+
+
+class Unwatched(Session):
+    """A session that is not ours, such as that of a proxy: it fails, and nobody saw how far it came."""
+
+    def __getattr__(self, method: str) -> Callable[..., Answer]:
+        def send(*_: Any, **__: Any) -> Answer:
+            raise aiohttp.ServerDisconnectedError
+
+        return send
+
+
+def test_where_the_connection_was_not_watched_nothing_is_held_unsent(benches: Callable[[str], Bench]) -> None:
+    bench = benches("binance")
+    bench.client.session = Unwatched({})
+    reply = bench._runner.run(bench.wire.create(BUY, AT, WINDOW))
+    assert isinstance(reply, Failed)
+    assert verdict("binance", Ask.CREATE, ID, reply) is Verdict.UNKNOWN
 
 
 # --- what is answered -----------------------------------------------------------------------------------------------

@@ -420,7 +420,9 @@ def test_during_a_long_pause_an_order_is_not_sent_at_all(world: World) -> None:
     banned = Failed(Cause.ANSWERED, "DDoSProtection", 418, "-1003", "banned", 120_000)
     world.wire.creates = [banned, OPEN]
     assert isinstance(world.submit(), Unsent)
+    told_at = world.now
     assert isinstance(world.submit(), Unsent)
+    assert world.now == told_at, "and that is told at once"
     assert len(world.wire.sent) == 2
     world.clock.advance_to(world.clock.now() + 120_000)
     assert isinstance(world.submit(), Accepted)
