@@ -425,6 +425,67 @@ def test_an_order_that_is_not_there(benches: Callable[[str], Bench], name: str, 
     assert verdict(name, Ask.ORDER, ID, reply) is Verdict.ABSENT
 
 
+OKX_MARKET = {
+    "instType": "SPOT", "instId": "BTC-USDT", "baseCcy": "BTC", "quoteCcy": "USDT", "tickSz": "0.1", "minSz": "0.00001",
+    "lotSz": "0.00000001", "state": "live", "ctVal": "", "ctMult": "", "settleCcy": "", "listTime": "1606468572000",
+}  # fmt: skip
+BYBIT_MARKET = {
+    "symbol": "BTCUSDT", "baseCoin": "BTC", "quoteCoin": "USDT", "status": "Trading", "marginTrading": "both",
+    "lotSizeFilter": {
+        "basePrecision": "0.000001", "quotePrecision": "0.00000001", "minOrderQty": "0.000048", "maxOrderQty": "71.7",
+        "minOrderAmt": "1", "maxOrderAmt": "2000000",
+    },
+    "priceFilter": {"tickSize": "0.01"},
+}  # fmt: skip
+KRAKEN_MARKET = {
+    "altname": "XBTUSDT", "wsname": "XBT/USDT", "base": "XXBT", "quote": "USDT", "lot": "unit", "cost_decimals": 5,
+    "pair_decimals": 1, "lot_decimals": 8, "lot_multiplier": 1, "leverage_buy": [], "leverage_sell": [],
+    "fees": [[0, 0.4]], "fees_maker": [[0, 0.25]], "ordermin": "0.00005", "costmin": "0.5", "tick_size": "0.1",
+    "status": "online",
+}  # fmt: skip
+BYBIT_BALANCE = {"coin": "BTC", "walletBalance": "0.7", "locked": "0.2", "equity": "0.7", "free": ""}
+KRAKEN_BALANCE = {"balance": "0.7000000000", "hold_trade": "0.2"}
+READ: dict[str, tuple[Any, Any, Any, tuple[str, ...]]] = {
+    "okx": (
+        {"public__instruments": {"code": "0", "data": [OKX_MARKET]}},
+        {"public__time": {"code": "0", "data": [{"ts": "1688639403423"}]}},
+        {"account__balance": {"code": "0", "data": [{"details": [{"ccy": "BTC", "cashBal": "0.7", "eq": "0.7"}]}]}},
+        ("0.00000001", "0.1", "0.00001", "0"),
+    ),
+    "bybit": (
+        {"instruments_info": {"retCode": 0, "result": {"list": [BYBIT_MARKET]}}},
+        {"market__time": {"retCode": 0, "result": {}, "time": 1688639403423}},
+        {"wallet_balance": {"retCode": 0, "result": {"list": [{"accountType": "UNIFIED", "coin": [BYBIT_BALANCE]}]}}},
+        ("0.000001", "0.01", "0.000048", "1"),
+    ),
+    "kraken": (
+        {"AssetPairs": {"error": [], "result": {"XBTUSDT": KRAKEN_MARKET}}},
+        {"Time": {"error": [], "result": {"unixtime": 1688639403}}},
+        {"BalanceEx": {"error": [], "result": {"XXBT": KRAKEN_BALANCE}}},
+        ("0.00000001", "0.1", "0.00005", "0.5"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", READ)
+def test_markets_clock_and_balances_take_one_request_each(benches: Callable[[str], Bench], name: str) -> None:
+    market_said, time_said, balance_said, rules = READ[name]
+    bench = benches(name)
+    markets, sent = bench.ask(lambda wire: wire.markets(), **market_said)
+    bench.client.set_markets([spot_market(name)])
+    assert len(sent) == 1
+    [market] = markets.values()
+    assert (market.base, market.quote) == ("BTC", "USDT")
+    found = (market.amount_step, market.price_tick, market.min_amount, market.min_notional)
+    assert found == tuple(Decimal(rule) for rule in rules)
+    at, sent = bench.ask(lambda wire: wire.server_time(), **time_said)
+    assert len(sent) == 1
+    assert 1688639403423 - 1_000 < at <= 1688639403423, "never ahead"
+    balances, sent = bench.ask(lambda wire: wire.balances(), **balance_said)
+    assert len(sent) == 1
+    assert balances == {"BTC": Decimal("0.7")}
+
+
 # --- the table as a whole -------------------------------------------------------------------------------------------
 
 
