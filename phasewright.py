@@ -427,8 +427,8 @@ def recover(symbol: Symbol, db: Database = None, data: Data = None, json: Json =
     """Bring a symbol out of ERROR by asking the exchange.
 
     Its phase follows the answer, and nothing is assumed: a live order is canceled, what was filled is booked, what is
-    held is held. A bot that trades on an exchange does it while it runs; a recorded run: Stop the bot first. Status 1
-    when the exchange could not be asked or the symbol is in ERROR still.
+    held is held. A bot that trades on an exchange does it itself, so it must be running; stop a recorded run first.
+    Status 1 when the exchange could not be asked or the symbol is in ERROR still.
     """
     import asyncio
 

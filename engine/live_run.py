@@ -19,13 +19,14 @@ from engine.actions import TradingActions
 from engine.bar_events import bar_event
 from engine.effects import TradingEffects
 from engine.exchange.claimed_gateway import MAX_OFFSET
-from engine.exchange.gateway import GatewayError, KeyRefusedError, Market, OrderState
+from engine.exchange.gateway import GatewayError, KeyRefusedError, Market, OrderState, OrderStatus
 from engine.guards import TradingGuards
 from engine.live_exchange import LiveExchange
 from engine.live_notices import Notice, Tell, What, notice_of
 from engine.live_settings import LiveSettings
 from engine.market_data.candles import Candle
 from engine.order_events import event_for
+from engine.order_status import PLANNED, UNKNOWN
 from engine.reconciliation import Difference, Kind, Reconciler, Remedy
 from engine.settings import Settings
 from engine.sizing import SizingRules, plan_entry
@@ -44,8 +45,9 @@ from runtime.worker import Restart, Worker
 
 OPENING = "opening balance"
 AFTER_CLOSE = 1_000
-"""How long (ms) after a bar's close it is asked for: exchanges need a moment to finish it."""
+"""How long (ms) after a bar's close it is asked for, at most: exchanges need a moment to finish it."""
 LATE_BAR = 3_000
+"""The pause (ms), at most, until a bar that was not there is asked for again."""
 _ASK_AGAIN = (2_000, 5_000, 15_000, 30_000, 60_000)
 """Pauses (ms) between two tries to read something, the last one for ever."""
 _WORTH_A_LOOK = {"BUY_ORDER_REJECTED", "SELL_ORDER_REJECTED", "ORDER_OUTCOME_UNKNOWN", "CANCEL_OUTCOME_UNKNOWN"}
@@ -280,13 +282,13 @@ class LiveRun:
         await self.exchange.close()
 
     def live_orders(self) -> list[tuple[str, str]]:
-        """Symbol and client order id of every order that may be live at the exchange."""
-        books = books_of(self.worker, self.store.namespace)
+        """Symbol and client order id of every order that may be live at the exchange: also of those of which we have
+        no answer yet, because a report may overtake it."""
         return [
             (one.symbol, order.client_order_id)
-            for one in books.symbols.values()
+            for one in books_of(self.worker, self.store.namespace).symbols.values()
             for order in one.orders
-            if order.status in ("planned", "unknown", "open")
+            if order.status in (PLANNED, UNKNOWN, OrderStatus.OPEN)
         ]
 
     async def recover(self, symbol: str, requested_by: str) -> tuple[Receipt, str, str]:
@@ -308,7 +310,7 @@ class LiveRun:
     async def _bars(self) -> None:
         while True:
             closed_at = (self._exchange_now() // self.live.bar + 1) * self.live.bar
-            await self.clock.sleep_until(closed_at + AFTER_CLOSE - self._offset)
+            await self.clock.sleep_until(closed_at + min(AFTER_CLOSE, self.live.bar // 10) - self._offset)
             await asyncio.gather(*(self._bar(symbol, closed_at) for symbol in self.markets))
 
     async def _bar(self, symbol: str, closed_at: int) -> None:
@@ -325,9 +327,10 @@ class LiveRun:
             if self._seen_until[symbol] >= closed_at:
                 self._judge(symbol, entering=symbol in self.symbols)
                 return
-            if self.clock.now() + LATE_BAR > until:
+            pause = min(LATE_BAR, self.live.bar // 5)
+            if self.clock.now() + pause > until:
                 return
-            await self._sleep(LATE_BAR)
+            await self._sleep(pause)
 
     async def _read_bars(self, symbol: str) -> bool:
         """Show the strategy the next page of closed bars. True when there was a new one."""

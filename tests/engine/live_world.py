@@ -23,10 +23,10 @@ from engine.exchange.gateway import (
     Stamp,
     Unknown,
 )
+from engine.exchange.order_feed import LiveOrders
 from engine.exchange.paper_exchange import PaperExchange, PaperSettings
 from engine.exchange.paper_gateway import PaperGateway
 from engine.exchange.price_path import PricePath
-from engine.live_exchange import LiveOrders
 from engine.live_notices import Notice, What
 from engine.live_run import LiveRun
 from engine.live_settings import LiveSettings

@@ -12,6 +12,8 @@ import pytest
 from live_world import LIVE, MINUTE, PROMPT, SETTINGS, START, LiveWorld  # type: ignore[import-not-found]
 
 from engine.exchange.gateway import GatewayError
+from engine.exchange.outcomes import refuses_key
+from engine.exchange.wire import Cause, Failed
 from engine.live_notices import What
 from engine.live_run import TradeError, prepare_patiently
 from generated.trading import ErrorOccurred, Phase
@@ -263,6 +265,12 @@ def test_a_key_that_may_not_trade_ends_the_run(world: LiveWorld) -> None:
     world.bot._look_soon.set()
     with pytest.raises(TradeError, match=r"-2015.*may trade on the spot market"):
         world.wait(MINUTE)
+
+
+@pytest.mark.parametrize("error", ["AuthenticationError", "DDoSProtection"])
+def test_ccxt_s_other_word_for_a_revoked_key_is_understood(error: str) -> None:
+    assert refuses_key("binance", Failed(Cause.ANSWERED, error, 401, "-2015"))
+    assert not refuses_key("binance", Failed(Cause.ANSWERED, "DDoSProtection", 429, "-1003"))
 
 
 def test_without_prices_nothing_is_judged_and_it_is_told_once(world: LiveWorld) -> None:
