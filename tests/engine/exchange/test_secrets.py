@@ -7,8 +7,10 @@ import copy
 import json
 import logging
 import pickle
+import sys
 import traceback
 from decimal import Decimal
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -46,6 +48,34 @@ def test_missing_keys_are_told_with_what_to_do() -> None:
         load_credentials("binance", "main", {"PHASEWRIGHT_API_KEY": KEY}, keyring=nothing)
     assert "never the right to withdraw" in str(told.value)
     assert KEY not in str(told.value)
+
+
+class LockedError(Exception):
+    pass
+
+
+@pytest.mark.parametrize(("locked", "told"), [(False, None), (True, "the keyring has none")])
+def test_the_machines_keyring_is_asked_where_there_is_one(
+    monkeypatch: pytest.MonkeyPatch, locked: bool, told: str | None
+) -> None:
+    def get_password(service: str, name: str) -> str:
+        if locked:
+            raise LockedError
+        return f"{service} {name}"
+
+    module = SimpleNamespace(get_password=get_password, errors=SimpleNamespace(KeyringError=LockedError))
+    monkeypatch.setitem(sys.modules, "keyring", module)
+    if told is None:
+        assert load_credentials("okx", "main", {}).secret == "phasewright/okx/main secret"
+        return
+    with pytest.raises(ConfigError, match=told):
+        load_credentials("okx", "main", {})
+
+
+def test_without_a_keyring_it_is_said_how_to_get_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "keyring", None)
+    with pytest.raises(ConfigError, match="is not installed.*pip install keyring"):
+        load_credentials("okx", "main", {})
 
 
 # --- where they must not go -----------------------------------------------------------------------------------------
