@@ -74,7 +74,7 @@ def test_the_machines_keyring_is_asked_where_there_is_one(
 
 def test_without_a_keyring_it_is_said_how_to_get_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "keyring", None)
-    with pytest.raises(ConfigError, match="is not installed.*pip install keyring"):
+    with pytest.raises(ConfigError, match=r"is not installed.*pip install keyring"):
         load_credentials("okx", "main", {})
 
 
