@@ -38,7 +38,10 @@ class HangUp(Response):
     """No answer: the connection is closed."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        _OPEN[tuple(scope["client"])].abort()
+        transport = _OPEN.get(tuple(scope["client"]))
+        # The client may have given up before.
+        if transport is not None:
+            transport.abort()
         await _gone(receive)
 
 
@@ -62,7 +65,9 @@ class Cut(Response):
         await send({"type": "http.response.start", "status": self._whole.status_code, "headers": headers})
         half = bytes(self._whole.body)[: len(self._whole.body) // 2]
         await send({"type": "http.response.body", "body": half, "more_body": True})
-        _OPEN[tuple(scope["client"])].close()
+        transport = _OPEN.get(tuple(scope["client"]))
+        if transport is not None:
+            transport.close()
         await _gone(receive)
 
 

@@ -113,7 +113,9 @@ class OpenVenue:
             timeout_graceful_shutdown=1,
         )
         server = _Server(config, on_ready)
-        self._down = lambda ms: server.go_down(listener.getsockname(), ms)
+        # Once it was down, the listener is another one at the same address.
+        address = listener.getsockname()
+        self._down = lambda ms: server.go_down(address, ms)
         ticking = asyncio.create_task(self._tick())
         ticking.add_done_callback(lambda _: server.end())
         try:
@@ -136,6 +138,7 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._on_ready = on_ready
         self._tasks: set[asyncio.Task[None]] = set()
+        self._one_at_a_time = asyncio.Lock()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -152,17 +155,17 @@ class _Server(uvicorn.Server):
         task.add_done_callback(self._tasks.discard)
 
     async def _away(self, address: Any, for_ms: int) -> None:
-        await asyncio.sleep(0.05)  # the answer to whoever asked for it
-        for server in self.servers:
-            server.close()
-        break_all()
-        await asyncio.sleep(for_ms / 1000)
-        listener = listen(address[0], address[1])
-
         def protocol() -> BreakableProtocol:
             return BreakableProtocol(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
 
-        self.servers = [await asyncio.get_running_loop().create_server(protocol, sock=listener)]
+        async with self._one_at_a_time:
+            await asyncio.sleep(0.05)  # the answer to whoever asked for it
+            for server in self.servers:
+                server.close()
+            break_all()
+            await asyncio.sleep(for_ms / 1000)
+            listener = listen(address[0], address[1])
+            self.servers = [await asyncio.get_running_loop().create_server(protocol, sock=listener)]
 
 
 def listen(host: str, port: int) -> socket.socket:

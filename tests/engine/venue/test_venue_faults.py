@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
+from pathlib import Path
 
 import httpx
 import pytest
@@ -165,7 +166,8 @@ def test_what_was_done_to_whom_is_told(venue: ServedVenue) -> None:
     }
 
 
-def test_a_venue_that_is_down_refuses_connections_and_comes_back(venue: ServedVenue) -> None:
+@pytest.mark.parametrize("time_of_going_down", ["first", "second"])
+def test_a_venue_that_is_down_refuses_connections_and_comes_back(venue: ServedVenue, time_of_going_down: str) -> None:
     venue.play("")
     venue.tell("down", ms=300)
     address = ("127.0.0.1", int(venue.url.rpartition(":")[2]))
@@ -180,7 +182,21 @@ def test_a_venue_that_is_down_refuses_connections_and_comes_back(venue: ServedVe
                 break
         time.sleep(0.001)
     assert refusals
-    assert venue.buy("after").json()["status"] == "FILLED"
+    assert venue.buy(f"after-the-{time_of_going_down}").json()["status"] == "FILLED"
+
+
+def test_hanging_up_on_a_client_that_has_gone(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    script = "- {request: POST order, do: hang_up, delay_ms: 200}\n- {request: GET order, do: cut, delay_ms: 200}"
+    with ServedVenue(tmp_path / "v.db", script=script) as venue:
+        venue.http.timeout = 0.05
+        for ask in (venue.buy, venue.order):
+            with pytest.raises(httpx.ReadTimeout):
+                ask("gone")
+        venue.http.timeout = 5
+        while len(venue.http.get("/venue/faults").json()) < 2:
+            time.sleep(0.01)
+        assert _accepted(venue, "gone") == 1
+    assert capfd.readouterr().err == ""
 
 
 def test_fates_follow_from_the_seed_and_the_request_alone() -> None:
