@@ -226,6 +226,8 @@ class Worker:
         if not self._inbox and not self._turn.locked():
             self._require_working()
             return False
+        if not self._store.waits:
+            return await self._pump()  # nothing in it waits but for its turn: it cannot be left half done
         return await self._whole(self._pump())
 
     async def _pump(self) -> bool:
