@@ -70,7 +70,7 @@ def draw(chance: random.Random) -> Hazards:
         return most * chance.random() if chance.random() < 0.4 else 0.0
 
     def often(step: float) -> dict[str, float]:
-        found = {moment: 0.3 * chance.random() ** 2 for moment in chance.sample(MOMENTS, chance.randint(1, 3))}
+        found = {moment: 0.3 * chance.random() for moment in chance.sample(MOMENTS, chance.randint(1, 3))}
         return found if chance.random() < 0.5 else {**found, "step": step * chance.random()}
 
     return Hazards(
@@ -83,8 +83,8 @@ def draw(chance: random.Random) -> Hazards:
         reply_lost=some(0.3),
         reply_late=some(0.3),
         reply_broken=some(0.3),
-        queue=chance.choice((20, 500, 6 * SECOND)),
-        booking=chance.choice((5, 200, BOOKING)),
+        queue=chance.choice((20, 6 * SECOND)),
+        booking=chance.choice((5, BOOKING)),
         lag=chance.choice((0, 500, LAG)),
         report_lost=some(0.8),
         report_twice=some(0.3),
@@ -94,7 +94,7 @@ def draw(chance: random.Random) -> Hazards:
         outage=some(0.3),
         disk_full=some(0.05),
         crash=often(0.004) if chance.random() < 0.7 else {},
-        pause=often(0.004) if chance.random() < 0.4 else {},
+        pause=often(0.004) if chance.random() < 0.5 else {},
         clock_set=some(0.5),
         clock_off=chance.choice((500, 3 * SECOND, 60 * SECOND)),
         recover_early=some(0.5),

@@ -247,7 +247,7 @@ class BotProcess:
         world = self.run.world
         if self.dead or self.resumes_at > world.now:
             return
-        self.resumes_at = world.now + world.chance.choice((300, 5 * SECOND, 15 * SECOND, 60 * SECOND))
+        self.resumes_at = world.now + world.chance.choice((300, 12 * SECOND, 60 * SECOND))
         world.note("stopped", kind, self.resumes_at)
         self.loop.stopped = True
         world.at(self.resumes_at, self._resume)

@@ -138,14 +138,14 @@ class SimulatedWire:
         if chance.random() < hazards.broken_before:
             self.world.after(20, self._answer, reply, ask, chance.choice(_BROKEN))
             return
-        way = (
-            chance.randint(1, chance.choice(LATE)) if chance.random() < hazards.request_late else chance.randint(1, 40)
-        )
+        way = self._way(ask, hazards.request_late)
         queue = chance.randint(0, hazards.queue) if queued else 0
         self.world.after(way + queue, carry_out, lambda answer: self._send_back(reply, ask, answer))
 
-    def _way(self, late: float) -> int:
+    def _way(self, ask: Ask, late: float) -> int:
+        """How long it takes. Reads are late less often: a bot whose reads are slow is careful by accident."""
         chance = self.world.chance
+        late *= 1 if ask is Ask.CREATE else 0.2
         return chance.randint(1, chance.choice(LATE) if chance.random() < late else 40)
 
     def _send_back(self, reply: asyncio.Future[Any], ask: Ask, answer: Any) -> None:
@@ -154,7 +154,7 @@ class SimulatedWire:
             return
         if chance.random() < hazards.reply_broken:
             answer = chance.choice(_BROKEN) if ask is Ask.READ or chance.random() < 0.7 else _EMPTY
-        way = self._way(hazards.reply_late)
+        way = self._way(ask, hazards.reply_late)
         self.world.after(way, self._answer, reply, ask, answer)
 
     def _answer(self, reply: asyncio.Future[Any], ask: Ask, answer: Any) -> None:

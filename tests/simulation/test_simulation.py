@@ -14,16 +14,18 @@ from pathlib import Path
 import pytest
 from hazards import MOMENTS
 from protocol_mutants import MUTANTS
-from simulate import replay
-from simulated_run import play
+from simulate import caught, replay
+from simulated_run import Protocol, play
+from simulated_whole_bot import WholeBotProcess
 
-SEEDS = 600
+from engine.exchange.gateway import OrderStatus
+
+SEEDS = 480
 CHUNKS = 6
 WITHIN = 1_000
 """The seeds among which every mutant must be caught."""
 
-HARM = ("accepted twice", "two live", "never booked", "contradicts")
-"""What costs money, as against a bot that merely stops."""
+WHOLE_SEEDS = 40
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
@@ -37,14 +39,28 @@ def test_nothing_is_bought_twice_lost_or_forgotten(chunk: int) -> None:
     assert lifecycles > 3 * each, "hardly anything was traded: the runs show nothing"
 
 
+@pytest.mark.parametrize("chunk", range(2))
+def test_nor_by_the_whole_bot_with_its_feed_and_its_reconciliation(chunk: int) -> None:
+    each = WHOLE_SEEDS // 2
+    for seed in range(1 + chunk * each, 1 + (chunk + 1) * each):
+        run = play(seed, process=WholeBotProcess)
+        assert not run.broken, f"{run.broken[:5]}\nreplay: {replay(seed, whole=True)}"
+
+
 @pytest.mark.parametrize("name", MUTANTS)
 def test_a_broken_protocol_is_caught(name: str) -> None:
-    for seed in range(1, WITHIN + 1):
-        found = [line for line in play(seed, MUTANTS[name]).broken if any(harm in line for harm in HARM)]
-        if found:
-            print(f"'{name}' is caught at seed {seed}: {found[0]}\n{replay(seed, name)}")
-            return
-    pytest.fail(f"'{name}' went unnoticed through {WITHIN} seeds")
+    found = caught(name, WITHIN)
+    assert found is not None, f"'{name}' went unnoticed through {WITHIN} seeds"
+    print(f"'{name}' is caught at seed {found[0]}: {found[1]}\n{replay(found[0], name)}")
+
+
+@pytest.mark.parametrize("seed", range(1, 9))
+def test_an_order_that_is_rejected_after_it_was_accepted_only_ends(seed: int) -> None:
+    """It was taken for a refusal of the request. The acceptance that came after it contradicted that, and a cancel that
+    found it had no outcome for it; both stopped the symbol."""
+    run = play(seed, Protocol(hazards={"rejected_later": 0.5, "report_lost": 0.3, "reply_late": 0.3}))
+    assert any(order.final is OrderStatus.REJECTED for order in run.exchange.orders)
+    assert not run.broken, f"{run.broken[:5]}"
 
 
 def test_a_seed_tells_the_same_story_in_every_process() -> None:
