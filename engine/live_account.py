@@ -52,7 +52,7 @@ def choose_mode(exchange: str, *, live: bool, sandbox: bool, url: str | None, co
             f"rehearse), --sandbox ({exchange}'s test network), or --live (real money). Nothing was started."
         )
     if url is not None:
-        _check_loopback(url)
+        check_loopback(url)
         return Mode.REHEARSAL
     if sandbox:
         if not known.sandbox:
@@ -72,7 +72,8 @@ def choose_mode(exchange: str, *, live: bool, sandbox: bool, url: str | None, co
     return Mode.REAL
 
 
-def _check_loopback(url: str) -> None:
+def check_loopback(url: str) -> None:
+    """Raise ConfigError unless `url` is that of a venue on this machine."""
     parts = urlsplit(url)
     try:
         local = parts.hostname == "localhost" or ipaddress.ip_address(parts.hostname or "").is_loopback

@@ -17,6 +17,7 @@ from engine.live_account import (
     Mode,
     account_of,
     check_account,
+    check_loopback,
     choose_mode,
     database_name,
     environment_name,
@@ -169,6 +170,8 @@ async def reconcile(database: Path, environment: Mapping[str, str], *, url: str 
         GatewayError: the exchange cannot be asked.
     """
     live = LiveSettings.from_environment(environment)
+    if url is not None:
+        check_loopback(url)
     store = SqliteStore(database, read_only=True)
     try:
         account = account_of(store)

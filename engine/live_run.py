@@ -48,6 +48,7 @@ AFTER_CLOSE = 1_000
 """How long (ms) after a bar's close it is asked for, at most: exchanges need a moment to finish it."""
 LATE_BAR = 3_000
 """The pause (ms), at most, until a bar that was not there is asked for again."""
+_SILENT_BARS = 3
 _ASK_AGAIN = (2_000, 5_000, 15_000, 30_000, 60_000)
 """Pauses (ms) between two tries to read something, the last one for ever."""
 _WORTH_A_LOOK = {"BUY_ORDER_REJECTED", "SELL_ORDER_REJECTED", "ORDER_OUTCOME_UNKNOWN", "CANCEL_OUTCOME_UNKNOWN"}
@@ -136,7 +137,7 @@ class LiveRun:
     def _check_symbols(self, all_markets: Mapping[str, Market]) -> None:
         missing = [symbol for symbol in self.symbols if symbol not in all_markets]
         if missing:
-            near = get_close_matches(missing[0].upper(), all_markets, n=3, cutoff=0.5)
+            near = get_close_matches(missing[0].upper(), all_markets, n=3, cutoff=0.8)
             raise TradeError(
                 f"{self.exchange.name} does not trade {', '.join(missing)} at present on its spot market: not listed, "
                 f"delisted or halted. {'Did you mean ' + ' or '.join(near) + '? ' if near else ''}"
@@ -315,22 +316,26 @@ class LiveRun:
 
     async def _bar(self, symbol: str, closed_at: int) -> None:
         """Read the bar that closed, if there is one (in a bar without trades some exchanges show none), and judge."""
-        until = min(self.clock.now() + self.live.bar // 2, self.clock.now() + 30_000)
+        until = self.clock.now() + min(self.live.bar // 2, 30_000)
+        pause = min(LATE_BAR, self.live.bar // 5)
         while True:
+            failure = ""
             try:
                 while self._seen_until[symbol] < closed_at and await self._read_bars(symbol):
                     pass
             except GatewayError as error:
-                self._trouble(f"bars of {symbol}", f"no new prices: {error}. Nothing is bought until there are", symbol)
-            else:
-                self._well(f"bars of {symbol}", "prices again", symbol)
+                failure = f"no new prices: {error}. Nothing is bought until there are"
             if self._seen_until[symbol] >= closed_at:
+                self._well(f"bars of {symbol}", "prices again", symbol)
                 self._judge(symbol, entering=symbol in self.symbols)
                 return
-            pause = min(LATE_BAR, self.live.bar // 5)
             if self.clock.now() + pause > until:
-                return
+                break
             await self._sleep(pause)
+        if not failure and closed_at - self._seen_until[symbol] >= _SILENT_BARS * self.live.bar:
+            failure = f"no bar for {_SILENT_BARS} bars: halted, delisted, or nobody trades. Nothing is bought meanwhile"
+        if failure:
+            self._trouble(f"bars of {symbol}", failure, symbol)
 
     async def _read_bars(self, symbol: str) -> bool:
         """Show the strategy the next page of closed bars. True when there was a new one."""

@@ -284,6 +284,17 @@ def test_without_prices_nothing_is_judged_and_it_is_told_once(world: LiveWorld) 
     assert Phase.POSITION in world.path()
 
 
+def test_a_market_that_stands_still_is_told(tmp_path: Path) -> None:
+    world = LiveWorld(tmp_path, closes=[100] * 8)
+    try:
+        world.start()
+        world.wait(30 * MINUTE)
+        assert len(world.lines(What.TROUBLE)) == 1
+        assert "no bar for 3 bars: halted, delisted" in world.lines(What.TROUBLE)[0]
+    finally:
+        world.close()
+
+
 def test_a_clock_that_goes_wrong_is_told(world: LiveWorld) -> None:
     world.start()
     world.exchange.offset = 40_000
