@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -280,13 +280,12 @@ def trade(
     from engine.live_notices import Notice
 
     def tell(notice: Notice) -> None:
-        if json:
-            import msgspec
+        import msgspec
 
-            typer.echo(msgspec.json.encode(notice))
-        else:
-            typer.echo(notice.line())
-        sys.stdout.flush()
+        # Whoever read along may be gone, or the disk with the log be full: the bot trades on.
+        with suppress(OSError):
+            typer.echo(msgspec.json.encode(notice) if json else notice.line())
+            sys.stdout.flush()
 
     with _explained():
         stopped = asyncio.run(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
+from contextlib import suppress
 from decimal import Decimal
 from difflib import get_close_matches
 from typing import Any
@@ -36,7 +37,7 @@ from generated.trading import DEFINITION, Config, ErrorOccurred, Phase, RecoverR
 from generated.trading.events import Payload
 from generated.trading.handlers import Actions, EffectHandlers, Guards
 from runtime.clock import Clock
-from runtime.errors import PhasewrightError
+from runtime.errors import PhasewrightError, StoreError
 from runtime.events import EventContext, Outcome, Receipt
 from runtime.ledger import DEPOSIT, ZERO
 from runtime.machine import Machine
@@ -159,7 +160,7 @@ class LiveRun:
 
     async def _find_cash(self, known: Books) -> None:
         """What the account is opened with, and whether the smallest order can be paid."""
-        if known.symbols or known.totals:
+        if known.totals:
             if not all(one.is_flat for one in known.symbols.values()):
                 return
             cash = known.cash.get(self.quote, ZERO)
@@ -493,7 +494,9 @@ class LiveRun:
         await self.clock.sleep_until(self.clock.now() + milliseconds)
 
     def _post(self, symbol: str, at: int, payload: Payload) -> None:
-        self.worker.post(EventContext(payload.event, symbol, at, payload))
+        # A worker that cannot write any more ends the run, with its reason; whoever posts need not do so too.
+        with suppress(StoreError):
+            self.worker.post(EventContext(payload.event, symbol, at, payload))
 
     async def _process(self, symbol: str, payload: Payload) -> Receipt:
         return await self.worker.process(EventContext(payload.event, symbol, self.clock.now(), payload))
