@@ -20,12 +20,12 @@ from simulated_whole_bot import WholeBotProcess
 
 from engine.exchange.gateway import OrderStatus
 
-SEEDS = 480
+SEEDS = 420
 CHUNKS = 6
 WITHIN = 1_000
 """The seeds among which every mutant must be caught."""
 
-WHOLE_SEEDS = 40
+WHOLE_SEEDS = 30
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
@@ -54,13 +54,15 @@ def test_a_broken_protocol_is_caught(name: str) -> None:
     print(f"'{name}' is caught at seed {found[0]}: {found[1]}\n{replay(found[0], name)}")
 
 
-@pytest.mark.parametrize("seed", range(1, 9))
-def test_an_order_that_is_rejected_after_it_was_accepted_only_ends(seed: int) -> None:
+def test_an_order_that_is_rejected_after_it_was_accepted_only_ends() -> None:
     """It was taken for a refusal of the request. The acceptance that came after it contradicted that, and a cancel that
     found it had no outcome for it; both stopped the symbol."""
-    run = play(seed, Protocol(hazards={"rejected_later": 0.5, "report_lost": 0.3, "reply_late": 0.3}))
-    assert any(order.final is OrderStatus.REJECTED for order in run.exchange.orders)
-    assert not run.broken, f"{run.broken[:5]}"
+    rejected = 0
+    for seed in range(1, 9):
+        run = play(seed, Protocol(hazards={"rejected_later": 0.5, "report_lost": 0.3, "reply_late": 0.3}))
+        assert not run.broken, f"seed {seed}: {run.broken[:5]}"
+        rejected += sum(order.final is OrderStatus.REJECTED for order in run.exchange.orders)
+    assert rejected > 10
 
 
 def test_a_seed_tells_the_same_story_in_every_process() -> None:
