@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, TypeVar
 
+from engine.exchange.answers import complaint, holds_list, retry_after
 from engine.exchange.capabilities import Exchange, Expiry, LookUp, Trades
 from engine.exchange.ccxt_client import OBSERVED, PINNED, Observation, Pin
 from engine.exchange.ccxt_replies import Unreadable, candle, exact, exchange_trade, market_rules, wire_order
@@ -78,9 +78,7 @@ class CcxtWire:
     async def balances(self) -> Mapping[str, Decimal] | Failed:
         async def ask() -> Mapping[str, Decimal]:
             shown = await self._client.fetch_balance()
-            if not shown.get("info"):
-                raise Unreadable("balances")
-            return {name: exact(total) for name, total in shown["total"].items() if total is not None}
+            return _told("balances", shown["total"])
 
         return await self._known(ask)
 
@@ -89,7 +87,7 @@ class CcxtWire:
 
         async def ask() -> Mapping[str, Decimal]:
             shown = await self._client.fetch_balance()
-            return {name: exact(free) for name, free in shown["free"].items() if free is not None}
+            return _told("free balances", shown["free"])
 
         return await self._known(ask)
 
@@ -104,7 +102,9 @@ class CcxtWire:
 
     async def open_orders(self, symbol: str) -> Sequence[WireOrder] | Failed:
         async def ask() -> Sequence[WireOrder]:
-            return [wire_order(order) for order in await self._client.fetch_open_orders(symbol)]
+            orders = await self._client.fetch_open_orders(symbol)
+            _require_list(self.name, "open orders")
+            return [wire_order(order) for order in orders]
 
         return await self._known(ask)
 
@@ -147,7 +147,9 @@ class CcxtWire:
         for pause in (0.0, _LIST_LAG):
             await asyncio.sleep(pause)
             for lister in ("fetch_open_orders", closed):
-                for order in await getattr(self._client, lister)(symbol, None, None, params):
+                orders = await getattr(self._client, lister)(symbol, None, None, params)
+                _require_list(self.name, "a list of orders")
+                for order in orders:
                     if order.get("clientOrderId") == client_order_id:
                         return wire_order(order)
         return Failed(Cause.ABSENT, message="neither among the open nor among the closed orders")
@@ -240,7 +242,7 @@ class CcxtWire:
             OBSERVED.reset(token)
 
     def _failed(self, error: Exception, seen: Observation) -> Failed:
-        code, message = _complaint(seen.body)
+        code, message = complaint(seen.body)
         if not message:
             message = str(error) if not seen.begun or isinstance(error, Unreadable) else _root(error)
         return Failed(
@@ -249,8 +251,24 @@ class CcxtWire:
             status=seen.status,
             code=code,
             message=self._scrub(message)[:_LONGEST_MESSAGE],
-            retry_after=_retry_after(seen.headers),
+            retry_after=retry_after(seen.headers),
         )
+
+
+def _told(what: str, amounts: Mapping[str, Any]) -> Mapping[str, Decimal]:
+    told = {name: exact(amount) for name, amount in amounts.items() if amount is not None}
+    if not told:
+        # ccxt makes no balances at all of an answer that is empty, cut or a web page.
+        raise Unreadable(f"{what}; an account without any cannot be told from an answer that is cut short")
+    return told
+
+
+def _require_list(exchange: str, what: str) -> None:
+    """Raise Unreadable unless the last answer holds a list in the exchange's own form: of anything else, such as a web
+    page with status 200, ccxt makes an empty list, and an order that is in none would count as absent."""
+    seen = OBSERVED.get()
+    if seen is None or not holds_list(exchange, seen.body):
+        raise Unreadable(what)
 
 
 def _cause(error: Exception, seen: Observation, code: str | None) -> Cause:
@@ -270,28 +288,3 @@ def _root(error: BaseException) -> str:
     cause = error.__cause__ or error
     told = getattr(cause, "strerror", None) or getattr(cause, "os_error", None)
     return f"{type(cause).__name__}{f': {told}' if told else ''}"
-
-
-def _complaint(body: str) -> tuple[str | None, str]:
-    """The exchange's code and text in an answer that is a refusal, each its own way."""
-    try:
-        said = json.loads(body)
-    except ValueError:
-        return None, ""
-    if not isinstance(said, dict):
-        return None, ""
-    if isinstance(said.get("error"), list):
-        text = str(said["error"][0]) if said["error"] else ""
-        return text or None, text
-    row = next(iter(said["data"]), None) if isinstance(said.get("data"), list) else None
-    if isinstance(row, dict) and row.get("sCode", "0") != "0":
-        return str(row["sCode"]), str(row.get("sMsg", ""))
-    code = said.get("code", said.get("retCode"))
-    if code is None or str(code).strip("0") == "":
-        return None, ""
-    return str(code), str(said.get("msg", said.get("retMsg", "")))
-
-
-def _retry_after(headers: Mapping[str, str]) -> int | None:
-    value = next((value for name, value in headers.items() if name.lower() == "retry-after"), "")
-    return int(value) * 1_000 if value.isdecimal() and len(value) <= 7 else None

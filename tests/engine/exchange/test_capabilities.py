@@ -58,7 +58,7 @@ class Sent(msgspec.Struct):
 class Answer:
     def __init__(self, body: Any) -> None:
         self.status, self.reason, self.headers = 200, "OK", {"Content-Type": "application/json"}
-        self._body = json.dumps(body)
+        self._body = body if isinstance(body, str) else json.dumps(body)
 
     async def text(self, errors: str = "strict") -> str:
         return self._body
@@ -235,6 +235,30 @@ def test_where_there_is_no_look_up_the_lists_are_filtered_by_our_id(
     opened, closed = sent[0].path, sent[1].path
     assert opened != closed, "open ones first: what closes in between is in the list that is read later"
     assert [one.path for one in sent] == [opened, closed] * 2
+
+
+@pytest.mark.parametrize("said", ["<html>please wait</html>", "", {}, [], {"result": {}}, {"retCode": 0, "error": []}])
+@pytest.mark.parametrize("name", ["bybit", "kraken"])
+def test_lists_that_are_none_prove_no_absence(
+    benches: Callable[[str], Bench], monkeypatch: pytest.MonkeyPatch, name: str, said: Any
+) -> None:
+    monkeypatch.setattr("engine.exchange.ccxt_wire._LIST_LAG", 0.0)
+    whole = {"retCode": 0, "error": [], "result": {"list": [], "open": {}}}
+    for opened, closed in ((said, said), (whole, said)):
+        ends = {"order__realtime": opened, "OpenOrders": opened, "order__history": closed, "ClosedOrders": closed}
+        reply, _ = benches(name).ask(lambda wire: wire.order("BTC/USDT", ID), **ends)
+        assert verdict(name, Ask.ORDER, ID, reply) is Verdict.UNKNOWN
+
+
+@pytest.mark.parametrize("said", ["<html>please wait</html>", "", {}, {"code": "1"}])
+@pytest.mark.parametrize("name", PROVEN)
+def test_what_is_no_answer_is_neither_no_orders_nor_no_money(
+    benches: Callable[[str], Bench], name: str, said: Any
+) -> None:
+    everything = {end.rstrip("_"): said for end in ("", "openOrders", "account", "orders_pending", "order__realtime")}
+    for ask in (lambda wire: wire.open_orders("BTC/USDT"), lambda wire: wire.balances(), lambda wire: wire.free()):
+        reply, _ = benches(name).ask(ask, **everything)
+        assert isinstance(reply, Failed), reply
 
 
 @pytest.mark.parametrize(
