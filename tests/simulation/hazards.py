@@ -50,8 +50,10 @@ class Hazards(msgspec.Struct, kw_only=True):
     """Per minute."""
     clock_off: int = 0
     """How far our clock may be set off the true time."""
+    trouble: float = 0.0
+    """Per bar: a symbol is stopped in ERROR, whatever it is doing."""
     recover_early: float = 0.0
-    """Per minute: a person asks for a symbol in ERROR to be recovered while everything else still goes wrong."""
+    """Per bar: a person asks for a symbol in ERROR to be recovered while everything else still goes wrong."""
 
 
 MOMENTS = ("before commit", "after commit", "before claim", "after claim", "sending", "sent", "answered")
@@ -97,7 +99,8 @@ def draw(chance: random.Random) -> Hazards:
         pause=often(0.004) if chance.random() < 0.5 else {},
         clock_set=some(0.5),
         clock_off=chance.choice((500, 3 * SECOND, 60 * SECOND)),
-        recover_early=some(0.5),
+        trouble=some(0.3),
+        recover_early=chance.random(),
     )
 
 

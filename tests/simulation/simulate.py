@@ -115,7 +115,7 @@ def caught(mutant: str, seeds: int) -> tuple[int, str] | None:
 def replay(seed: int, mutant: str | None = None, *, whole: bool = False) -> str:
     """The command that tells the story of a seed."""
     how = (f" --mutant '{mutant}'" if mutant else "") + (" --whole" if whole else "")
-    return f"python tests/simulation/simulate.py --seed {seed} --trace{how}"
+    return f".venv/bin/python tests/simulation/simulate.py --seed {seed} --trace{how}"
 
 
 if __name__ == "__main__":
