@@ -20,12 +20,12 @@ from simulated_whole_bot import WholeBotProcess
 
 from engine.exchange.gateway import OrderStatus
 
-SEEDS = 420
+SEEDS = 300
 CHUNKS = 6
 WITHIN = 1_000
 """The seeds among which every mutant must be caught."""
 
-WHOLE_SEEDS = 30
+WHOLE_SEEDS = 24
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
@@ -66,12 +66,11 @@ def test_an_order_that_is_rejected_after_it_was_accepted_only_ends() -> None:
 
 
 def test_a_seed_tells_the_same_story_in_every_process() -> None:
-    seed = 12
-    here = play(seed, keep_timeline=True)
-    assert here.lives > 1, "the story should have a crash in it"
-    assert play(seed, keep_timeline=True).digest() == here.digest()
+    stories = (play(seed, keep_timeline=True) for seed in range(1, 100))
+    here = next(run for run in stories if run.lives > 3 and run.lifecycles > 3)
+    assert play(here.seed, keep_timeline=True).digest() == here.digest()
     told = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("simulate.py")), "--seed", str(seed)],
+        [sys.executable, str(Path(__file__).with_name("simulate.py")), "--seed", str(here.seed)],
         env={**os.environ, "PYTHONHASHSEED": "77", "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
