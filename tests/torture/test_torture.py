@@ -19,7 +19,7 @@ def test_nothing_is_bought_twice_lost_or_forgotten_over_the_wire(tmp_path: Path)
     played = subprocess.run(
         [
             *(sys.executable, str(ROOT / "tests/torture/torture.py"), "--json", "--results", str(tmp_path)),
-            *("--points", str(POINTS), "--seconds", "30", "--jobs", "4", "--symbols", "12"),
+            *("--points", str(POINTS), "--seconds", "24", "--jobs", "5", "--symbols", "10"),
         ],
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,

@@ -13,6 +13,7 @@ import argparse
 import itertools
 import os
 import shutil
+import signal
 import sys
 import traceback
 from collections import Counter
@@ -92,6 +93,7 @@ def begin(seed: int, options: argparse.Namespace) -> int:
         status = 1
         try:
             die_with_parent()
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
             TortureRun(seed, options.seconds, options.symbols, folder, options.mutant).play()
             status = 0
         except BaseException:

@@ -88,6 +88,7 @@ class TortureRun:
             probe.bind(("127.0.0.1", 0))
             self.url = f"http://127.0.0.1:{probe.getsockname()[1]}"
         self.database = self.folder / "bot.db"
+        (self.folder / "script.json").write_text(json.dumps(short.ALWAYS))
         write_market(self.folder / "market", self.symbols, seed)
 
     def play(self) -> Result:
@@ -133,6 +134,7 @@ class TortureRun:
         arguments += ["--port", self.url.rpartition(":")[2], "--data", str(self.folder / "market")]
         arguments += ["--seed", str(self.seed), "--faults", faults, "--parts", ("never", "some", "most")[self.seed % 3]]
         arguments += ["--weight", "100000000", "--orders", "1000000"]
+        arguments += ["--script", str(self.folder / "script.json")]
         for name in self.symbols:
             arguments += ["--symbol", name]
         arguments += ["--balance", f"USDT={STAKE * len(self.symbols)}"]
@@ -214,7 +216,7 @@ class TortureRun:
         self._note_death()
         moment = self.chance.choice(list(MOMENTS)) if self.chance.random() < 0.85 else None
         self._start_bot(moment, 1 + int(self.chance.expovariate(1 / MOMENTS.get(moment or "", 1.0))))
-        self._dies_by = time.monotonic() + self.chance.uniform(4, 14)
+        self._dies_by = time.monotonic() + self.chance.uniform(5, 18)
 
     def _note_death(self) -> None:
         """Count how the bot ended, if it did by itself."""
@@ -310,15 +312,14 @@ class TortureRun:
             {"request": "GET account", "nth": 1, "do": "error_before", "code": -1021, "status": 400},
         ]
         self.chance.shuffle(rules)
-        self._request("script", rules[: self.chance.randint(3, 6)])
+        self._request("script", [*rules[: self.chance.randint(3, 6)], *short.ALWAYS])
 
     def _refuse_orders(self) -> None:
         """Until symbols that have something to sell give up, and stop for a person."""
-        self._request(
-            "script", [{"request": "POST order", "do": "error_before", "code": -2010, "status": 400, "body": "json"}]
-        )
+        refusal = {"request": "POST order", "do": "error_before", "code": -2010, "status": 400}
+        self._request("script", [refusal, *short.ALWAYS])
         self._watch(self.chance.uniform(2.0, 5.0))
-        self._request("script", [])
+        self._request("script", short.ALWAYS)
 
     def _recover_early(self) -> None:
         """A person recovers what has stopped, while everything still goes wrong."""
@@ -437,7 +438,10 @@ class TortureRun:
 
 
 def _kind(fault: dict[str, Any]) -> str:
-    what = {"POST": "create", "DELETE": "cancel"}.get(fault["request"].split()[0], "read")
+    method, name = fault["request"].split()
+    what = {"POST": "create", "DELETE": "cancel"}.get(method, "read")
+    if name in ("time", "klines", "exchangeInfo"):
+        what = {"time": "clock", "klines": "bars", "exchangeInfo": "markets"}[name]
     if fault.get("done") == "-1021":
         return f"{what} too late for its window"
     do = fault.get("do", "answer")

@@ -66,15 +66,30 @@ TORTURE = Profile(
     # Fewer: each refusal with 429 is a second without any request.
     reads=Chances(
         drop=250,
-        mute=40,
+        mute=25,
         hang_up=250,
         cut=150,
         cut_chunked=100,
         error_before=120,
         garbage=200,
-        late=500,
-        late_ms=(50, 800),
+        late=250,
+        late_ms=(50, 600),
     ),
     stream=StreamChances(lost=1_500, duplicated=1_500, held_back=2_500, hold_ms=(50, 2_500)),
     lags=Lags(order=LAG, trades=1_200, account=1_200, open_orders=800),
 )
+
+ALWAYS = (
+    {"request": "GET time", "every": 9, "late_ms": 300},
+    {"request": "GET time", "every": 13, "do": "drop"},
+    {"request": "GET time", "every": 29, "do": "error_before", "status": 502},
+    {"request": "GET time", "every": 31, "do": "garbage", "body": "object"},
+    {"request": "GET klines", "every": 31, "do": "drop"},
+    {"request": "GET klines", "every": 41, "do": "error_before", "status": 504},
+    {"request": "GET klines", "every": 47, "do": "garbage", "body": "html"},
+    {"request": "GET klines", "every": 53, "do": "cut"},
+    {"request": "GET klines", "every": 67, "late_ms": 700},
+    {"request": "GET exchangeInfo", "every": 3, "do": "hang_up"},
+    {"request": "GET exchangeInfo", "every": 5, "do": "garbage", "body": "half"},
+)
+"""What is done to requests that carry no signature, which the profile leaves alone."""
