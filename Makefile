@@ -7,10 +7,10 @@ INSTALLED := $(VENV)/.installed
 LOCKS := requirements.lock requirements-data.lock pyproject.toml
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
 
-.PHONY: help install run test lint format generate check verify mutate diagrams report lock clean
+.PHONY: help install run test lint format generate check verify mutate simulate-faults torture diagrams report lock clean
 
 help:  ## List the targets.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(INSTALLED)  ## Create .venv and install the locked dependencies.
 
@@ -51,6 +51,12 @@ verify: $(INSTALLED)  ## Play the specs against a hostile exchange and a crashin
 mutate: $(INSTALLED)  ## Make small mistakes in the specs and see who notices (hours; goes on where it was stopped).
 	@for machine in crossing trading; do \
 	  $(BIN)/phasewright mutate $$machine --jobs 2 --report docs/mutation-$$machine.md || exit; done
+
+simulate-faults: $(INSTALLED)  ## Play SEEDS=20000 schedules of crashes and faults against a simulated exchange.
+	@$(BIN)/python tests/simulation/simulate.py --seeds $(or $(SEEDS),20000)
+
+torture: $(INSTALLED)  ## Try POINTS=10000 faults and kills on a bot and a venue over the wire; goes on where it was stopped.
+	@$(BIN)/python tests/torture/torture.py --points $(or $(POINTS),10000)
 
 diagrams: $(INSTALLED)  ## Write the diagrams as PNG into var/diagrams/.
 	@$(BIN)/phasewright generate --png var/diagrams

@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -33,10 +33,12 @@ HELP = """A trading bot's order lifecycle from one YAML spec.
 The spec and what is generated from it: generate, check, lint. Edit spec/trading.yaml, run `phasewright generate`, and
 review the diagrams in generated/.
 
-What the spec means: verify plays it against a hostile exchange, and simulate lets you do so by hand.
+What the spec means: verify plays it against a hostile exchange, simulate lets you do so by hand, and mutate makes small
+mistakes in it to see who notices.
 
-The bot: run, status, trades, audit, recover, report. `phasewright run` trades a recorded market; the others look at
-its database, also while it runs.
+The bot: run, trade, status, trades, audit, recover, reconcile, report. `phasewright run` trades a recorded market and
+`phasewright trade` on an exchange; the others look at its database, also while it runs. `phasewright exchanges` lists
+where, and `phasewright venue` is an exchange to rehearse against.
 
 Exit status: 0 done; 1 something was found, refused or failed, and the message says what to do; 2 the command was
 called wrongly; 130 interrupted, run it again to go on.
@@ -107,7 +109,7 @@ def generate(
 
 @app.command()
 def check(spec: SpecDir = Path("spec"), out: OutDir = Path("generated"), json: Json = False) -> None:
-    """Compare the generated files with what the specs give, both ways.
+    """Compare the generated files with what the specs give.
 
     Shows a diff for every file that is changed, and names those that are missing or left over; status 1 for any.
     """
@@ -413,6 +415,129 @@ def run(
 
 
 @app.command()
+def trade(
+    symbol: Annotated[
+        list[str], typer.Option("--symbol", help="What to trade, as in BTC/USDT; once for each.", metavar="BASE/QUOTE")
+    ],
+    exchange: Annotated[str, typer.Option("--exchange", help="Where: binance and others.")] = "binance",
+    url: Annotated[
+        str | None,
+        typer.Option("--url", help="A venue on this machine (`phasewright venue`), to rehearse.", metavar="URL"),
+    ] = None,
+    sandbox: Annotated[bool, typer.Option("--sandbox", help="The exchange's own test network.")] = False,
+    live: Annotated[
+        bool, typer.Option("--live", help="Real money. Must be confirmed by PHASEWRIGHT_LIVE too.")
+    ] = False,
+    db: Annotated[
+        Path | None,
+        typer.Option(
+            "--db",
+            help="The bot's database. Default: named after the exchange, in FSM_SNAPSHOT_DIR (var).",
+            metavar="PATH",
+            dir_okay=False,
+        ),
+    ] = None,
+    new_key: Annotated[
+        bool, typer.Option("--new-key", help="The key in use is another one, of the same account.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Trade on an exchange, on real time.
+
+    Say where with one of --url, --sandbox and --live. Keys come from PHASEWRIGHT_API_KEY and PHASEWRIGHT_SECRET, or
+    the keyring. It tells a line for each change of phase, and runs until Ctrl-C or SIGTERM. It may be killed at any
+    moment: orders that are live stay live at the exchange, and the same command looks after them. docs/live.md has
+    the way from a rehearsal to real money, and the settings.
+    """
+    import asyncio
+
+    from engine import live_commands
+    from engine.live_notices import Notice
+
+    def tell(notice: Notice) -> None:
+        import msgspec
+
+        # Whoever read along may be gone, or the disk with the log be full: the bot trades on.
+        with suppress(OSError):
+            typer.echo(msgspec.json.encode(notice) if json else notice.line())
+            sys.stdout.flush()
+
+    with _explained():
+        stopped = asyncio.run(
+            live_commands.trade(
+                live_commands.TradeOptions(
+                    exchange=exchange,
+                    symbols=live_commands.symbols_in(symbol),
+                    database=db,
+                    sandbox=sandbox,
+                    live=live,
+                    url=url,
+                    new_key=new_key,
+                ),
+                os.environ,
+                tell,
+            )
+        )
+    if stopped.live_orders:
+        listed = ", ".join(f"{name} {order}" for name, order in stopped.live_orders)
+        typer.echo(
+            f"Stopped. At the exchange there may be live: {listed}. Nobody watches over them now; the same command "
+            "looks after them.",
+            err=True,
+        )
+    else:
+        typer.echo("Stopped. No order is live at the exchange; the same command goes on.", err=True)
+    if stopped.interrupted:
+        raise typer.Exit(INTERRUPTED)
+
+
+@app.command()
+def exchanges(json: Json = False) -> None:
+    """List what is known of each exchange.
+
+    Where real money can be traded, and where not and why: an order whose answer is lost must be found again by our
+    id, and its request must expire, or it could be sent twice.
+    """
+    from engine import terminal
+    from engine.exchange.capabilities import EXCHANGES
+
+    if json:
+        _print_json(list(EXCHANGES.values()))
+    else:
+        terminal.show_exchanges(_console(), EXCHANGES.values())
+
+
+@app.command()
+def reconcile(
+    db: Annotated[
+        Path,
+        typer.Option("--db", help="The database of a bot that trades on an exchange.", metavar="PATH", dir_okay=False),
+    ],
+    url: Annotated[
+        str | None, typer.Option("--url", help="The venue, if it is elsewhere than the bot found it.", metavar="URL")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Compare an exchange with a bot's books, and change nothing.
+
+    Every open order, the latest orders of each symbol, and every balance. Works while the bot is running, which does
+    the same by itself from time to time and acts on it. Status 1 when something differs that needs doing.
+    """
+    import asyncio
+
+    from engine import live_commands, terminal
+
+    with _explained():
+        found = asyncio.run(live_commands.reconcile(db, os.environ, url=url))
+    if json:
+        _print_json(found)
+    else:
+        terminal.show_differences(_console(), found)
+    if any(difference.needs_doing for difference in found):
+        raise typer.Exit(FOUND)
+
+
+@app.command()
 def status(db: Database = None, json: Json = False) -> None:
     """Show the account and the phase of every symbol.
 
@@ -476,7 +601,8 @@ def recover(symbol: Symbol, db: Database = None, data: Data = None, json: Json =
     """Bring a symbol out of ERROR by asking the exchange.
 
     Its phase follows the answer, and nothing is assumed: a live order is canceled, what was filled is booked, what is
-    held is held. Stop the bot first. Status 1 when the exchange could not be asked or the symbol is in ERROR still.
+    held is held. A bot that trades on an exchange does it itself, so it must be running; stop a recorded run first.
+    Status 1 when the exchange could not be asked or the symbol is in ERROR still.
     """
     import asyncio
 
@@ -484,7 +610,10 @@ def recover(symbol: Symbol, db: Database = None, data: Data = None, json: Json =
 
     with _explained():
         database = db or commands.default_database(os.environ)
-        outcome = asyncio.run(commands.recover(database, data, symbol, os.environ))
+        if commands.belongs_to_exchange(database):
+            outcome = commands.recover_running(database, symbol)
+        else:
+            outcome = asyncio.run(commands.recover(database, data, symbol, os.environ))
     if json:
         _print_json(outcome)
     else:
@@ -515,6 +644,82 @@ def report(
         page = out or database.with_suffix(".html")
         commands.report(database, data, os.environ, page)
     typer.echo(f"Report: {page}")
+
+
+@app.command()
+def venue(
+    port: Annotated[int, typer.Option("--port", help="0 takes a free one.", min=0, max=65_535)] = 0,
+    host: Annotated[str, typer.Option("--host", help="Where to listen; anything but loopback is open to all.")] = (
+        "127.0.0.1"
+    ),
+    db: Annotated[
+        Path | None,
+        typer.Option(
+            "--db",
+            help="The venue's books. Default: venue.db in FSM_SNAPSHOT_DIR (var).",
+            metavar="PATH",
+            dir_okay=False,
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Seeds prices, partial fills and faults.", min=0)] = 1,
+    faults: Annotated[str, typer.Option("--faults", help="calm, realistic or hostile.")] = "calm",
+    script: Annotated[
+        Path | None,
+        typer.Option("--script", help="Faults at certain requests: YAML, see docs/venue.md.", metavar="FILE"),
+    ] = None,
+    symbol: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--symbol", help="A market, perhaps with its price: BTC/USDT or BTC/USDT=60000.", show_default=False
+        ),
+    ] = None,
+    data: Data = None,
+    balance: Annotated[
+        list[str] | None,
+        typer.Option("--balance", help="What the account has at first: USDT=10000.", show_default=False),
+    ] = None,
+    parts: Annotated[str, typer.Option("--parts", help="How many orders fill in parts: never, some or most.")] = "some",
+    weight: Annotated[int, typer.Option("--weight", help="Request weight a minute.", min=1)] = 6_000,
+    orders: Annotated[int, typer.Option("--orders", help="New orders in ten seconds.", min=1)] = 100,
+    api_key: Annotated[
+        str | None, typer.Option("--api-key", envvar="VENUE_API_KEY", help="Default: made from the seed.")
+    ] = None,
+    secret: Annotated[
+        str | None, typer.Option("--secret", envvar="VENUE_SECRET", help="Default: made from the seed.")
+    ] = None,
+    control: Annotated[bool, typer.Option("--control", help="Open /venue/: the books and every switch.")] = False,
+    json: Json = False,
+) -> None:
+    """Be an exchange on loopback, to rehearse bots against.
+
+    Speaks binance's spot REST protocol over the paper exchange's books, on real time, with faults on demand. Prints its
+    address and keys when it is ready. Ctrl-C stops it; a kill loses nothing that it accepted. docs/venue.md has the
+    rest. Unlike other commands, --data replays candles over and over from now on instead of made-up prices.
+    """
+    from engine.venue.command import VenueOptions, run
+
+    with _explained():
+        run(
+            VenueOptions(
+                host=host,
+                port=port,
+                db=db,
+                seed=seed,
+                faults=faults,
+                script=script,
+                symbols=tuple(symbol or ()),
+                data=data,
+                balances=tuple(balance or ()),
+                parts=parts,
+                weight=weight,
+                orders=orders,
+                api_key=api_key,
+                secret=secret,
+                control=control,
+            ),
+            os.environ,
+            lambda ready: typer.echo(ready.as_json() if json else ready.as_text()),
+        )
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from engine.books import AccountStatus, account_status, closed_round_trips, run_figures
+from engine.live_control import Ask, ask
 from engine.market_data.candles import Series, load_candles
 from engine.market_data.recorded import recorded_market
 from engine.recorded_run import Progress, RecordedRun, fingerprint
@@ -25,6 +26,8 @@ from runtime.sqlite_store import SqliteStore
 from runtime.store import AuditRow
 
 DATABASE = "recorded.db"
+ACCOUNT = "account"
+"""The label of a database whose bot trades on an exchange."""
 OPTIMISM = "Recorded prices have no spread and our orders do not move them: real fills are worse."
 
 
@@ -72,8 +75,12 @@ def start_anew(database: Path) -> None:
     """
     if database.exists():
         SqliteStore.refuse_if_in_use(database)
-        with reading(database):
-            pass
+        with reading(database) as store:
+            if store.label(ACCOUNT) is not None:
+                raise StoreError(
+                    f"{database}: this database has the books of a bot that trades on an exchange, and they are "
+                    "nowhere else. It was not deleted. Give the recorded run another file with --db."
+                )
     for path in (database, exchange_database(database)):
         for suffix in ("", "-wal", "-shm"):
             path.with_name(path.name + suffix).unlink(missing_ok=True)
@@ -184,6 +191,26 @@ def write_page(path: Path, figures: RunFigures) -> None:
             f"{path}: the report cannot be written: {error.strerror or error}. Every trade is in the database; make "
             "room or name another place, then run `phasewright report`."
         ) from None
+
+
+def belongs_to_exchange(database: Path) -> bool:
+    """Whether the database is that of a bot that trades on an exchange."""
+    with reading(database) as store:
+        return store.label(ACCOUNT) is not None
+
+
+def recover_running(database: Path, symbol: str) -> RecoverOutcome:
+    """Ask the bot that runs on this database to recover a symbol, and wait for what comes of it.
+
+    Raises:
+        StoreError: no bot is running, there is no such symbol, or it is not in ERROR.
+    """
+    with reading(database) as store:
+        _check_symbol(store, database, symbol)
+    answer = ask(database, Ask(recover=symbol))
+    if answer.refused:
+        raise StoreError(answer.refused)
+    return RecoverOutcome(symbol, answer.phase_from, answer.phase_to, answer.note)
 
 
 async def recover(database: Path, data: Path | None, symbol: str, environment: Mapping[str, str]) -> RecoverOutcome:

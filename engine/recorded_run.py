@@ -18,7 +18,8 @@ from pathlib import Path
 import msgspec
 
 from engine.actions import TradingActions
-from engine.effects import TradingEffects, position_view
+from engine.bar_events import bar_event
+from engine.effects import TradingEffects
 from engine.exchange.faults import PROFILES
 from engine.exchange.gateway import Market, OrderState
 from engine.exchange.paper_exchange import PaperExchange, PaperSettings
@@ -34,17 +35,12 @@ from engine.strategy.strategy import Strategy
 from generated.trading import (
     DEFINITION,
     Config,
-    ExitCheckDue,
     Phase,
     RecoverRequested,
-    SlotAvailable,
-    StateData,
-    WarmupCompleted,
 )
 from generated.trading.events import Payload
 from generated.trading.handlers import Actions, EffectHandlers, Guards
 from runtime.clock import VirtualClock
-from runtime.dispatch import Instance
 from runtime.errors import ConfigError, StoreError
 from runtime.events import EventContext, Receipt
 from runtime.machine import Machine
@@ -226,33 +222,18 @@ class RecordedRun:
             self._strategies[symbol].observe(candle)
 
     def _judge(self, instant: int, closing: Bars) -> bool:
-        """Send an event to each symbol whose closing bar is worth one. What changes nothing costs nothing: whether a
-        bar is worth an event follows from the bars and the position alone, so it can be worked out again."""
+        """Send an event to each symbol whose closing bar is worth one: what changes nothing costs nothing."""
         sent = False
         for symbol, _ in closing:
             instance = self.worker.instances.get(symbol)
-            if instance is None:
+            if instance is None or (instance.phase == Phase.IDLE and instance.snapshot.entered_at == instant):
+                # It may be idle because of this very bar; a run that is resumed here would judge the bar once more.
                 continue
-            payload = self._worth(symbol, instance, instant)
+            payload = bar_event(self._strategies[symbol], instance, instant)
             if payload is not None:
                 self._post(symbol, instant, payload)
                 sent = True
         return sent
-
-    def _worth(self, symbol: str, instance: Instance, instant: int) -> Payload | None:
-        strategy, phase = self._strategies[symbol], instance.phase
-        data: StateData = instance.data
-        if phase == Phase.IDLE:
-            if instance.snapshot.entered_at == instant:
-                # It may be idle because of this very bar; a run that is resumed here would judge the bar once more.
-                return None
-            return SlotAvailable(bar_at=instant) if strategy.entry() is not None else None
-        if phase == Phase.POSITION and data.entry_order is not None and data.opened_at is not None:
-            view = position_view(data.entry_order, data.opened_at, instant)
-            return ExitCheckDue(bar_at=instant) if strategy.exit(view) is not None else None
-        if phase == Phase.WARMUP and strategy.ready:
-            return WarmupCompleted()
-        return None
 
     def _on_report(self, state: OrderState) -> None:
         if state.symbol in self.worker.instances:

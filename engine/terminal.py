@@ -15,12 +15,20 @@ from rich.table import Table
 from rich.text import Text
 
 from engine.books import AccountStatus
+from engine.exchange.capabilities import Exchange
+from engine.reconciliation import Difference, Remedy
 from engine.report.figures import RoundTrip, RunFigures, summarise
 from runtime.events import Outcome
 from runtime.store import AuditRow
 
 _OUTCOME_STYLE = {Outcome.FAILED: "bold red", Outcome.REJECTED: "red", Outcome.DEFERRED: "yellow"}
 _CENT = Decimal("0.01")
+_REMEDIES = {
+    Remedy.ADOPT: "a running bot takes the report over",
+    Remedy.RECOVER: "a running bot takes the symbol through recovery",
+    Remedy.STOP: "a running bot stops the symbol in ERROR, for you to look",
+    Remedy.NO_ENTRIES: "a running bot buys nothing until it is put right",
+}
 
 
 def show_summary(console: Console, figures: RunFigures, account: AccountStatus) -> None:
@@ -116,6 +124,40 @@ def show_audit(console: Console, rows: Iterable[AuditRow]) -> None:
                 _print_indented(console, f"{name:8}{text}", "dim")
         if row.error:
             console.print(Text(row.error.rstrip(), style="red"), soft_wrap=True)
+
+
+def show_differences(console: Console, found: Sequence[Difference]) -> None:
+    """What the exchange shows against the books: a line each, and both sides beneath."""
+    for one in sorted(found, key=lambda one: not one.needs_doing):
+        line = Text(f"{one.kind.value}  ", style="red" if one.needs_doing else "dim")
+        line.append(one.text, style="default")
+        console.print(line, soft_wrap=True)
+        for name, text in (("exchange", one.exchange), ("books", one.books), ("whose", one.whose)):
+            if text:
+                _print_indented(console, f"{name:10}{text}", "dim")
+        if one.needs_doing and one.remedy is not Remedy.NONE:
+            _print_indented(console, f"{'then':10}{_REMEDIES[one.remedy]}", "dim")
+    console.print("The exchange and the books agree." if not found else f"{len(found)} differences")
+
+
+def show_exchanges(console: Console, exchanges: Iterable[Exchange]) -> None:
+    """What an exchange can do: a line each, how orders are found there, and why no real money where none."""
+    table = _table("exchange", "real money", "test network", "our order id is", "a lost request expires by", numbers=())
+    refused = []
+    for one in exchanges:
+        real = Text("no", style="red") if one.refused else Text("yes", style="green")
+        table.add_row(one.name, real, "yes" if one.sandbox else "no", one.sent_as, one.expiry.value)
+        if one.refused:
+            refused.append(f"{one.name}: {one.refused}")
+    console.print(table)
+    console.print()
+    for why in refused:
+        console.print(Text(fill(why, console.width, initial_indent="- ", subsequent_indent="  ")))
+    checked = (
+        "\nEach entry is checked by the bytes that ccxt sends and by documented answers, binance's also against a "
+        "venue on loopback; none on the exchange itself. Rehearse, then use a test network or very little money."
+    )
+    console.print(Text(fill(checked, console.width)))
 
 
 def _carried(payload: bytes) -> list[str]:

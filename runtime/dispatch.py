@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import MutableMapping
-from hashlib import blake2s
 from typing import Any
 
 import msgspec
 
 from runtime.context import Context
 from runtime.definition import Defer, Ignore, Reject
-from runtime.effects import Intent
+from runtime.effects import Intent, intent_id
 from runtime.errors import DispatchError, readable
 from runtime.events import EventContext, Outcome, Receipt
 from runtime.idempotency import SeenEvents
@@ -374,22 +373,21 @@ class _Step:
         """
         definition = self._instance.machine.definition.effects[effect]
         data = self._instance.snapshot.data
-        intent_id = self._intent_id(effect)
+        asked = self._intent_id(effect)
         request = _encode({name: getattr(data, name) for name in definition.request.__struct_fields__})
         window = 0 if definition.window is None else getattr(self._instance.machine.config, definition.window)
         number, now = self._numbers.pop(effect), self._now
         generation = self._instance.snapshot.generation
-        intent = Intent(intent_id, self._instance.name, effect, number, request, generation, now, 1, now, now + window)
+        intent = Intent(asked, self._instance.name, effect, number, request, generation, now, 1, now, now + window)
         intent.decode(definition.request)
         self.requested.append(intent)
-        return intent_id
+        return asked
 
     def _intent_id(self, effect: str) -> str:
         if effect not in self._numbers:
             self._instance.snapshot.intents += 1
             self._numbers[effect] = self._instance.snapshot.intents
-        name = "\0".join((self._namespace, self._instance.name, effect, str(self._numbers[effect])))
-        return blake2s(name.encode(), digest_size=16).hexdigest()
+        return intent_id(self._namespace, self._instance.name, effect, self._numbers[effect])
 
     def drop_deferred(self, place: int) -> None:
         """Take an event out of the waiting ones."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import blake2s
 from typing import Any
 
 import msgspec
@@ -59,3 +60,10 @@ class Intent(msgspec.Struct, frozen=True):
     def decode(self, request_type: type[Any]) -> Any:
         """The typed request. Raises msgspec.ValidationError when the bytes are not one."""
         return msgspec.json.decode(self.request, type=request_type)
+
+
+def intent_id(namespace: str, instance: str, effect: str, number: int) -> str:
+    """The id of the intent that is the `number`th of `instance`: 32 lower-case hex digits that whoever knows the
+    store's namespace can work out again, and so prove whose an intent is."""
+    name = "\0".join((namespace, instance, effect, str(number)))
+    return blake2s(name.encode(), digest_size=16).hexdigest()

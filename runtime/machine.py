@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -193,13 +194,14 @@ def bind(definition: MachineDefinition, protocol: type, handlers: object, kind: 
         if not callable(handler):
             faults.append(f"  {name}: missing")
             continue
-        expected = list(inspect.signature(wanted).parameters)[1:]
-        given = list(inspect.signature(handler).parameters)
-        if given != expected:
+        (_, *expected), awaited = _shape(wanted)
+        given, awaitable = _shape(getattr(handler, "__func__", handler))
+        if inspect.ismethod(handler):
+            given = given[1:]
+        if given != tuple(expected):
             faults.append(f"  {name}: takes ({', '.join(given)}), must take ({', '.join(expected)})")
             continue
-        awaited = inspect.iscoroutinefunction(wanted)
-        if inspect.iscoroutinefunction(handler) is not awaited:
+        if awaitable is not awaited:
             faults.append(f"  {name}: must {'' if awaited else 'not '}be `async def`")
             continue
         found[name] = handler
@@ -210,3 +212,9 @@ def bind(definition: MachineDefinition, protocol: type, handlers: object, kind: 
             + f"\nEvery {kind} that the spec declares needs a method. Write it, or take the {kind} out of the spec."
         )
     return found
+
+
+@lru_cache(maxsize=1024)
+def _shape(function: Callable[..., Any]) -> tuple[tuple[str, ...], bool]:
+    """The names of a function's parameters, and whether it is `async def`."""
+    return tuple(inspect.signature(function).parameters), inspect.iscoroutinefunction(function)

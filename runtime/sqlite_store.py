@@ -197,6 +197,17 @@ class SqliteStore:
             advice = _DAMAGED if wish in ("open", "read") else "No database can hold such a value; nothing was written."
             raise StoreError(f"{self.path}: cannot {wish}: {error}. {advice}") from None
 
+    def label(self, key: str) -> str | None:
+        """What was written on the database under `key`, None when nothing was."""
+        with self._explained("read"):
+            found = self._one("SELECT value FROM meta WHERE key = ?", f"label:{key}")
+            return None if found is None else str(found)
+
+    def set_label(self, key: str, value: str) -> None:
+        """Write on the database what it belongs to; it replaces what was there under `key`."""
+        with self._explained("write"), self._transaction():
+            self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (f"label:{key}", value))
+
     def load(self) -> StoredState:
         with self._explained("read"):
             return StoredState(

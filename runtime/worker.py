@@ -52,6 +52,7 @@ class Worker:
         effects: implements the machine's effect protocol.
         slots: how many instances may hold a position or an order at once.
         identity_expiry: milliseconds for which a repeated event is recognised.
+        on_commit: is shown every commit once it is durable, to tell people of it; it must not raise or wait.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Worker:
         *,
         slots: int = 1,
         identity_expiry: int = 300_000,
+        on_commit: Callable[[Commit], None] | None = None,
     ) -> None:
         self.machine = machine
         self.clock = clock
@@ -70,6 +72,7 @@ class Worker:
         self.quarantined: dict[str, Quarantined] = {}
         self.portfolio = Portfolio(slots)
         self._store = store
+        self._on_commit = on_commit
         self._seen = SeenEvents(identity_expiry)
         self._open_attempts: dict[str, int] = {}
         self._dispatcher = Dispatcher(self.portfolio, self._seen, self._open_attempts, store.namespace)
@@ -220,6 +223,11 @@ class Worker:
         Raises:
             StoreError: the group could not be written. Nothing of it happened; the worker must be stopped.
         """
+        if not self._inbox and not self._turn.locked():
+            self._require_working()
+            return False
+        if not self._store.waits:
+            return await self._pump()  # nothing in it waits but for its turn: it cannot be left half done
         return await self._whole(self._pump())
 
     async def _pump(self) -> bool:
@@ -264,26 +272,31 @@ class Worker:
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Handle events and fire timers as they come, until `stopping` is set. Raises as `pump`."""
-        stop = asyncio.create_task(stopping.wait())
+        stop = asyncio.create_task(self._wake_when(stopping))
+        alarm, rings_at = stop, None
         try:
             while not stopping.is_set():
                 self._wake.clear()
                 self.fire_timers()
-                if not await self.pump():
-                    await self._rest(stop)
+                if await self.pump():
+                    continue
+                due_at = self.next_timer_at()
+                if due_at is not None and (due_at != rings_at or alarm.done()):
+                    if alarm is not stop:
+                        alarm.cancel()
+                    alarm, rings_at = asyncio.create_task(self._wake_at(due_at)), due_at
+                await self._wake.wait()
         finally:
             stop.cancel()
+            alarm.cancel()
 
-    async def _rest(self, stop: asyncio.Task[Any]) -> None:
-        """Wait for an event, for the next timer or for the end."""
-        waits: set[asyncio.Task[Any]] = {asyncio.create_task(self._wake.wait())}
-        if (due_at := self.next_timer_at()) is not None:
-            waits.add(asyncio.create_task(self.clock.sleep_until(due_at)))
-        try:
-            await asyncio.wait({stop, *waits}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in waits:
-                task.cancel()
+    async def _wake_when(self, stopping: asyncio.Event) -> None:
+        await stopping.wait()
+        self._wake.set()
+
+    async def _wake_at(self, instant: int) -> None:
+        await self.clock.sleep_until(instant)
+        self._wake.set()
 
     def next_timer_at(self) -> int | None:
         """When the next timer is due (milliseconds), or None."""
@@ -378,6 +391,8 @@ class Worker:
                 self._outbox.start(intent)
             if commit.snapshot is not None:
                 self._set_timer(self.instances[commit.instance])
+            if self._on_commit is not None:
+                self._on_commit(commit)
 
     async def _prune(self) -> None:
         now = self.clock.now()

@@ -12,6 +12,8 @@ from typing import Protocol
 
 import msgspec
 
+from runtime.errors import PhasewrightError
+
 
 class Side(StrEnum):
     BUY = "buy"
@@ -112,7 +114,8 @@ class Rejected(msgspec.Struct, frozen=True):
 
 
 class Unsent(msgspec.Struct, frozen=True):
-    """Proven never to have reached the exchange."""
+    """Proven to have done nothing, for a reason that is not the order's: it never left, or the exchange refused it
+    unread (a stale timestamp, too many requests). It may be sent again, under another claim."""
 
     reason: str
 
@@ -139,6 +142,14 @@ RecoverOutcome = Accepted | Rejected | Unknown | Absent
 CancelOutcome = Canceled | Absent | Unsent | Unknown
 
 
+class GatewayError(PhasewrightError):
+    """The exchange cannot be read, or not be used as it is configured."""
+
+
+class KeyRefusedError(GatewayError):
+    """The exchange refuses our key, or what we ask for is beyond its permissions. Asking again changes nothing."""
+
+
 class Gateway(Protocol):
     """One account on one exchange."""
 
@@ -150,11 +161,11 @@ class Gateway(Protocol):
         ...
 
     async def markets(self) -> Mapping[str, Market]:
-        """The rules of every symbol that this account can trade, by symbol."""
+        """The rules of every symbol that this account can trade, by symbol. Raises GatewayError."""
         ...
 
     async def balances(self) -> Mapping[str, Decimal]:
-        """Free plus locked, by currency."""
+        """Free plus locked, by currency. Raises GatewayError."""
         ...
 
     async def submit(self, order: OrderRequest, stamp: Stamp) -> SubmitOutcome:
@@ -185,5 +196,5 @@ class Gateway(Protocol):
         ...
 
     async def open_orders(self, symbol: str) -> Sequence[OrderState]:
-        """Every open order of this account on `symbol`, ours or not."""
+        """Every open order of this account on `symbol`, ours or not. Raises GatewayError."""
         ...

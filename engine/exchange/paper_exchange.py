@@ -164,6 +164,18 @@ class PaperExchange:
             for listener in self._listeners:
                 listener(state)
 
+    def prices_changed(self, now: int) -> None:
+        """Ask the price paths anew when each open order fills: they are not from `now` on what they were."""
+        if not any(self._live.values()):
+            return
+        with self._store.transaction():
+            for symbol, orders in self._live.items():
+                for order in orders:
+                    request = order.request
+                    order.next_fill = self._liquidity[symbol].next_fill(request.side, request.price, now)
+                    self._store.save_order(order)
+        self._due = self._next_change()
+
     def _next_change(self) -> int | None:
         change = self._arrivals[0][0] if self._arrivals else None
         for orders in self._live.values():
@@ -523,6 +535,30 @@ class PaperExchange:
         """Every order ever accepted, in the order of arrival, as it stands."""
         states = [order.state(_AFTER_ALL) for order in self._store.orders()]
         return [state for state in states if state is not None]
+
+    def book_order(self, seq: int) -> BookOrder:
+        """The order with this place in the books, as it stands. Raises ValueError when there is none."""
+        return self._store.order(seq)
+
+    def orders_of(self, client_order_id: str) -> list[BookOrder]:
+        """Every order that ever had this client order id, the latest first, as they stand."""
+        return self._store.orders_of(client_order_id)
+
+    def orders_on(self, symbol: str) -> list[BookOrder]:
+        """Every order ever accepted on `symbol`, in the order of arrival, as they stand."""
+        return self._store.orders_on(symbol)
+
+    def orders_open_since(self, symbol: str, instant: int) -> list[BookOrder]:
+        """The orders on `symbol` that were open at some time after `instant`, as they stand."""
+        return self._store.orders_open_since(symbol, instant)
+
+    def latest_change(self) -> int:
+        """The latest instant that is in the books; 0 when they are empty."""
+        return self._store.latest_change()
+
+    def deposits(self) -> dict[str, Decimal]:
+        """What the account began with, by currency."""
+        return {currency: balance.deposited for currency, balance in self._balances.items()}
 
     def reports(self) -> list[tuple[int, OrderState]]:
         """The log of reports that were or will be delivered: (delivery, state), in the order of delivery."""

@@ -240,6 +240,12 @@ class PaperStore:
     def next_order_seq(self) -> int:
         return int(self._execute("SELECT coalesce(max(seq), 0) + 1 FROM orders").fetchone()[0])
 
+    def latest_change(self) -> int:
+        """The latest instant at which an order was accepted, traded or closed; 0 when there is no order."""
+        latest = "SELECT max(coalesce(max(accepted_at), 0), coalesce(max(closed_at), 0)) FROM orders"
+        traded = "SELECT coalesce(max(at), 0) FROM trades"
+        return max(int(self._execute(query).fetchone()[0]) for query in (latest, traded))
+
     def add_order(self, order: BookOrder) -> None:
         request = order.request
         self._execute(
@@ -305,11 +311,17 @@ class PaperStore:
         """Every order that ever had this client order id, the latest first."""
         return self._orders("WHERE client_order_id = ? ORDER BY seq DESC", (client_order_id,))
 
+    def orders_on(self, symbol: str) -> list[BookOrder]:
+        return self._orders("WHERE symbol = ? ORDER BY seq", (symbol,))
+
     def orders_open_at(self, symbol: str, instant: int) -> list[BookOrder]:
         return self._orders(
             "WHERE symbol = ? AND accepted_at <= ? AND (closed_at IS NULL OR closed_at > ?) ORDER BY seq",
             (symbol, instant, instant),
         )
+
+    def orders_open_since(self, symbol: str, instant: int) -> list[BookOrder]:
+        return self._orders("WHERE symbol = ? AND (closed_at IS NULL OR closed_at > ?) ORDER BY seq", (symbol, instant))
 
     def open_orders(self) -> list[BookOrder]:
         return self._orders("WHERE status = 'open' ORDER BY seq", ())

@@ -312,3 +312,20 @@ def test_a_full_disk_stops_with_one_message_and_loses_nothing(tmp_path: Path) ->
     assert len(instances) == acknowledged + 1
     store.commit([commit_of("A", expected=acknowledged)])
     store.close()
+
+
+def test_a_label_stays_on_the_file_and_can_be_replaced(tmp_path: Path) -> None:
+    path = written(tmp_path / "bot.db")
+    store = SqliteStore(path)
+    before = everything(store)
+    assert store.label("account") is None
+    store.set_label("account", "mine")
+    store.set_label("account", "still mine")
+    assert everything(store) == before
+    store.close()
+    reader = SqliteStore(path, read_only=True)
+    assert reader.label("account") == "still mine"
+    assert reader.label("another") is None
+    with pytest.raises(StoreError, match="cannot write"):
+        reader.set_label("account", "theirs")
+    reader.close()

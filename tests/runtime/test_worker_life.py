@@ -361,3 +361,34 @@ def test_the_clock_of_this_machine_tells_milliseconds_and_never_goes_back(monkey
     before = clock.now()
     monkeypatch.setattr(time, "time_ns", lambda: 0)
     assert clock.now() >= before
+
+
+# -- telling ---------------------------------------------------------------------------------------------------------
+
+
+@asynchronous
+async def test_commits_are_told_of_once_they_are_durable_and_those_that_fail_are_not() -> None:
+    store, hands = KeptStore(), Hands({"ask": Done()})
+    clock, told = VirtualClock(0), []
+
+    def tell(commit: Commit) -> None:
+        assert store.audit("x")[-1:] == commit.audit[-1:], "it is in the store by then"
+        told.extend(row.event for row in commit.audit)
+
+    hands.clock = clock
+    machine_of_lab = machine()
+    worker = Worker(machine_of_lab, store, clock, hands.handlers_for(machine_of_lab), on_commit=tell)
+    await worker.start()
+    await worker.create("x")
+    await worker.send("x", Go())
+    await worker.settle()
+    assert told == ["GO", "DONE"]
+
+    def full(commits: Sequence[Commit]) -> None:
+        raise StoreError("the disk is full")
+
+    store.commit = full  # type: ignore[method-assign]
+    with pytest.raises(StoreError):
+        await worker.send("x", Back())
+    assert told == ["GO", "DONE"]
+    await worker.stop()

@@ -1,0 +1,72 @@
+"""A real exchange as a live bot sees it: orders by the claim protocol, bars and clock, all through one ccxt client."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+from engine.exchange.capabilities import exchange_named
+from engine.exchange.ccxt_client import open_client
+from engine.exchange.ccxt_wire import CcxtWire
+from engine.exchange.claimed_gateway import ClaimedGateway
+from engine.exchange.credentials import Credentials
+from engine.exchange.gateway import GatewayError
+from engine.exchange.order_feed import LiveOrders, OrderFeed
+from engine.exchange.server_clock import ServerClock, monotonic
+from engine.exchange.wire import Failed
+from engine.market_data.candles import Candle
+from runtime.clock import Clock
+from runtime.errors import ConfigError
+
+
+class CcxtExchange:
+    """`LiveExchange` over ccxt.
+
+    Args:
+        url: the address of a venue on loopback, in place of the exchange's own.
+    """
+
+    def __init__(self, name: str, credentials: Credentials, clock: Clock, *, sandbox: bool, url: str | None) -> None:
+        exchange = exchange_named(name)
+        self.name = name
+        self._client: Any = open_client(exchange, credentials, sandbox=sandbox, endpoint=url)
+        self._wire = CcxtWire(exchange, self._client, credentials)
+        self._clock = clock
+        self.gateway = ClaimedGateway(self._wire, clock)
+        self._server_clock = ServerClock(self._wire.server_time, clock, monotonic, 0)
+
+    @property
+    def key_refusal(self) -> str:
+        return self.gateway.key_refusal
+
+    async def clock_offset(self) -> int:
+        self._server_clock.forget()
+        measured = await self._server_clock.offset()
+        if isinstance(measured, Failed):
+            raise GatewayError(f"{self.name}'s clock cannot be read: {measured}")
+        return (measured.low + measured.high) // 2
+
+    async def free(self, currency: str) -> Decimal:
+        shown = await self.gateway.read(self._wire.free, "the free balance")
+        return shown.get(currency, Decimal(0))
+
+    async def candles(self, symbol: str, length: int, since: int) -> Sequence[Candle]:
+        timeframe = self._timeframe(length)
+        return await self.gateway.read(
+            lambda: self._wire.candles(symbol, timeframe, length, since), f"the bars of {symbol}"
+        )
+
+    def _timeframe(self, length: int) -> str:
+        for timeframe in self._client.timeframes:
+            if self._client.parse_timeframe(timeframe) * 1_000 == length:
+                return str(timeframe)
+        known = ", ".join(self._client.timeframes)
+        raise ConfigError(f"TIMEFRAME: {self.name} has no bars of {length // 1000} s; it has {known}.")
+
+    async def watch(self, live_orders: LiveOrders) -> None:
+        changes = self._wire.changed_orders if self._wire.has_stream else None
+        await OrderFeed(self.gateway, self._clock, live_orders, changes).run()
+
+    async def close(self) -> None:
+        await self._wire.close()

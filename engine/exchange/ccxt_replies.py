@@ -1,0 +1,112 @@
+"""From ccxt's structures to ours, in exact numbers: the client is told to keep the exchange's own texts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from engine.exchange.capabilities import Exchange
+from engine.exchange.gateway import ExchangeTrade, Market, Side
+from engine.exchange.wire import WireOrder
+from engine.market_data.candles import Candle
+
+_TICK_SIZE = 4
+_ZERO = Decimal(0)
+
+
+class Unreadable(Exception):  # noqa: N818
+    """An answer that does not say what it should."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"the answer does not hold {what}")
+
+
+def exact(value: Any) -> Decimal:
+    """A number, without trailing zeros. Raises Unreadable for a float: what it was before is lost."""
+    if not isinstance(value, Decimal | int | str):
+        raise Unreadable(f"an exact number, but {value!r}")
+    number = Decimal(value)
+    if not number.is_finite():
+        raise Unreadable(f"a number, but {value!r}")
+    text = format(number, "f")
+    return Decimal(text.rstrip("0").rstrip(".") if "." in text else text)
+
+
+def _exact_or_none(value: Any) -> Decimal | None:
+    return None if value is None else exact(value)
+
+
+def wire_order(order: Mapping[str, Any]) -> WireOrder:
+    """What a reply says of an order."""
+    side = order.get("side")
+    stamps = (order.get("lastUpdateTimestamp"), order.get("lastTradeTimestamp"), order.get("timestamp"))
+    return WireOrder(
+        exchange_order_id=order.get("id"),
+        client_order_id=order.get("clientOrderId"),
+        symbol=order.get("symbol"),
+        side=Side(side) if side in ("buy", "sell") else None,
+        status=order.get("status"),
+        amount=_exact_or_none(order.get("amount")),
+        filled=_exact_or_none(order.get("filled")),
+        updated_at=next((int(stamp) for stamp in stamps if stamp is not None), None),
+    )
+
+
+def exchange_trade(trade: Mapping[str, Any]) -> ExchangeTrade:
+    """One execution. Its fee is in whatever currency the exchange took it.
+
+    Raises:
+        Unreadable: it lacks what a book needs.
+    """
+    fees = [fee for fee in (trade.get("fees") or [trade.get("fee")]) if fee and fee.get("cost") is not None]
+    if not trade.get("id") or trade.get("timestamp") is None or len(fees) != 1 or not fees[0].get("currency"):
+        raise Unreadable(f"a trade with an id, a time and one fee, but {dict(trade) | {'info': None}}")
+    return ExchangeTrade(
+        trade_id=str(trade["id"]),
+        qty=exact(trade["amount"]),
+        price=exact(trade["price"]),
+        fee=exact(fees[0]["cost"]),
+        fee_currency=str(fees[0]["currency"]),
+        at=int(trade["timestamp"]),
+    )
+
+
+def candle(row: Sequence[Any], length: int) -> Candle:
+    """A bar of `length` milliseconds."""
+    opened, high, low, close, volume = (exact(cell) for cell in row[1:6])
+    return Candle(int(row[0]), opened, high, low, close, volume, length)
+
+
+def market_rules(client: Any, exchange: Exchange, market: Mapping[str, Any]) -> Market | None:
+    """The rules of a spot market that can be traded now, or None for any other."""
+    if not market.get("spot") or market.get("active") is False:
+        return None
+    precision, limits = market["precision"], market["limits"]
+    step, tick = (_step(client, precision.get(name)) for name in ("amount", "price"))
+    if step is None or tick is None:
+        return None
+    return Market(
+        symbol=market["symbol"],
+        base=market["base"],
+        quote=market["quote"],
+        amount_step=step,
+        price_tick=tick,
+        min_amount=_exact_or_none(limits["amount"].get("min")) or step,
+        min_notional=_exact_or_none(limits["cost"].get("min")) or _ZERO,
+        maker_fee=_fraction(market.get("maker")),
+        taker_fee=_fraction(market.get("taker")),
+        fee_in_base=exchange.fee_in_base,
+    )
+
+
+def _fraction(value: Any) -> Decimal:
+    # ccxt writes its own table of fees in floats, whose shortest text is what was meant.
+    return Decimal("0.001") if value is None else exact(str(value))
+
+
+def _step(client: Any, value: Any) -> Decimal | None:
+    if value is None:
+        return None
+    step = exact(str(value))
+    return step if client.precisionMode == _TICK_SIZE else Decimal(1).scaleb(-int(step))

@@ -1,0 +1,215 @@
+"""What the command line does with a bot that trades on an exchange. All of it returns data."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from engine.account_books import stored_books
+from engine.ccxt_exchange import CcxtExchange
+from engine.exchange.credentials import load_credentials
+from engine.live_account import (
+    Account,
+    Mode,
+    account_of,
+    check_account,
+    check_loopback,
+    choose_mode,
+    database_name,
+    environment_name,
+    hash_of_key,
+    mark,
+)
+from engine.live_control import Answer, Ask, listening
+from engine.live_notices import Notice, Tell, What
+from engine.live_run import LiveRun, prepare_patiently
+from engine.live_settings import LiveSettings
+from engine.reconciliation import Difference, Reconciler
+from engine.settings import Settings
+from generated.trading import KNOBS, Config
+from runtime.clock import SystemClock
+from runtime.config import load_config
+from runtime.effects import Intent
+from runtime.errors import ConfigError, PhasewrightError, StoreError
+from runtime.events import Outcome
+from runtime.sqlite_store import SqliteStore
+
+
+class TradeOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """As they are written on the command line."""
+
+    exchange: str
+    symbols: tuple[str, ...]
+    database: Path | None = None
+    sandbox: bool = False
+    live: bool = False
+    url: str | None = None
+    new_key: bool = False
+
+
+class Stopped(msgspec.Struct, frozen=True):
+    """A bot that was told to stop: by which signal, and which orders may be live at the exchange."""
+
+    interrupted: bool
+    live_orders: tuple[tuple[str, str], ...]
+
+
+async def trade(options: TradeOptions, environment: Mapping[str, str], tell: Tell) -> Stopped:
+    """Trade until SIGINT or SIGTERM.
+
+    Raises:
+        PhasewrightError: it cannot be traded, or not any longer; the message says what to do.
+    """
+    settings = Settings.from_environment(environment)
+    live = LiveSettings.from_environment(environment)
+    config = load_config(Config, KNOBS, environment)
+    mode = choose_mode(
+        options.exchange,
+        live=options.live,
+        sandbox=options.sandbox,
+        url=options.url,
+        confirmation=live.confirmation,
+    )
+    if not settings.snapshots:
+        raise ConfigError(
+            "FSM_SNAPSHOT_ENABLED is false: without a database a restart would forget its orders and what it holds. "
+            "On an exchange the bot always keeps one; unset the variable."
+        )
+    if not options.symbols:
+        raise ConfigError("Say what to trade: --symbol BTC/USDT, once for each symbol.")
+    unnamed = Account(options.exchange, mode, "", options.url or "")
+    credentials = load_credentials(options.exchange, environment_name(unnamed), environment)
+    account = msgspec.structs.replace(unnamed, key=hash_of_key(options.exchange, credentials.api_key))
+    database = options.database or Path(settings.snapshot_dir) / database_name(options.exchange, mode)
+    clock = SystemClock()
+    store = SqliteStore(database)
+    try:
+        check_account(store, database, account, new_key=options.new_key)
+        exchange = CcxtExchange(options.exchange, credentials, clock, sandbox=mode is Mode.SANDBOX, url=options.url)
+    except BaseException:
+        store.close()
+        raise
+    bot = LiveRun(exchange, store, clock, settings, live, config, options.symbols, tell)
+    stopping, interrupted = _signals()
+    try:
+        if not await prepare_patiently(bot, tell, stopping):
+            return Stopped(interrupted(), ())
+        mark(store, account)
+        tell(Notice(clock.now(), What.STARTED, "", "", _opening(options, account, settings, live, database)))
+
+        async def answer(ask: Ask) -> Answer:
+            return await _recover(bot, ask.recover)
+
+        async with listening(database, answer) as reachable:
+            if not reachable:
+                text = "no socket can be made beside the database: `phasewright recover` will not reach this bot"
+                tell(Notice(clock.now(), What.TROUBLE, "", "", text))
+            await bot.start()
+            await bot.run(stopping)
+        return Stopped(interrupted(), tuple(bot.live_orders()))
+    finally:
+        await bot.close()
+
+
+def _signals() -> tuple[asyncio.Event, Callable[[], bool]]:
+    """An event that the first SIGINT or SIGTERM sets, and whether it was SIGINT. The second one ends at once."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    came: list[signal.Signals] = []
+
+    def stop(which: signal.Signals) -> None:
+        came.append(which)
+        stopping.set()
+        for known in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(known)
+
+    for which in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(which, stop, which)
+    return stopping, lambda: signal.SIGINT in came
+
+
+def _opening(options: TradeOptions, account: Account, settings: Settings, live: LiveSettings, database: Path) -> str:
+    where = f" at {options.url}" if options.url else ""
+    money = "REAL MONEY" if account.mode is Mode.REAL else account.mode.value
+    return (
+        f"trading {', '.join(options.symbols)} on {account.exchange}, {money}{where}: bars of {live.timeframe}, "
+        f"at most {settings.max_slots} trades at once. Look at it with `phasewright status --db {database}`"
+    )
+
+
+async def _recover(bot: LiveRun, symbol: str) -> Answer:
+    """What a running bot answers to `phasewright recover`."""
+    if symbol in bot.worker.quarantined:
+        found = bot.worker.quarantined[symbol]
+        return Answer(refused=f"{symbol} is in quarantine: {found.reason}. {found.way_out}")
+    if symbol not in bot.worker.instances:
+        return Answer(refused=f"this bot has no symbol {symbol!r}")
+    before = bot.worker.instances[symbol].phase
+    try:
+        receipt, after, note = await bot.recover(symbol, "phasewright recover")
+    except PhasewrightError as error:
+        return Answer(refused=str(error))
+    if receipt.outcome is Outcome.REJECTED:
+        return Answer(refused=f"{symbol} is in {before}. {receipt.reason} Nothing was changed.")
+    return Answer(before, after, note)
+
+
+async def reconcile(database: Path, environment: Mapping[str, str], *, url: str | None = None) -> list[Difference]:
+    """Hold the exchange against the books in the database, and change nothing; a bot may be running on it.
+
+    Args:
+        url: where the venue is now, if not where the bot last traded on it.
+
+    Raises:
+        StoreError: there is no such database, or it belongs to no exchange.
+        ConfigError: there are no keys.
+        GatewayError: the exchange cannot be asked.
+    """
+    live = LiveSettings.from_environment(environment)
+    if url is not None:
+        check_loopback(url)
+    store = SqliteStore(database, read_only=True)
+    try:
+        account = account_of(store)
+        if account is None:
+            raise StoreError(
+                f"{database}: this database belongs to no account on an exchange. A recorded run's exchange is a file "
+                "of its own; there is nothing to compare."
+            )
+        credentials = load_credentials(account.exchange, environment_name(account), environment)
+        if hash_of_key(account.exchange, credentials.api_key) != account.key:
+            raise StoreError(
+                f"{database}: it was traded with another API key than the one that is set. Set that one; if it was "
+                "replaced, start the bot once with --new-key."
+            )
+        clock = SystemClock()
+        at = (url or account.url) if account.mode is Mode.REHEARSAL else None
+        exchange = CcxtExchange(account.exchange, credentials, clock, sandbox=account.mode is Mode.SANDBOX, url=at)
+        try:
+            markets = await exchange.gateway.markets()
+
+            async def find_intent(intent_id: str) -> Intent | None:
+                return store.intent(intent_id)
+
+            reconciler = Reconciler(
+                exchange.gateway,
+                markets,
+                lambda: stored_books(store.load(), store.namespace),
+                find_intent,
+                lambda: clock.sleep_until(clock.now() + live.confirm_after),
+                clock.now,
+            )
+            return await reconciler.differences()
+        finally:
+            await exchange.close()
+    finally:
+        store.close()
+
+
+def symbols_in(texts: Sequence[str]) -> tuple[str, ...]:
+    """Symbols as the exchange writes them."""
+    return tuple(text.strip().upper() for text in texts)

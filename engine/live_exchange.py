@@ -1,0 +1,46 @@
+"""What a live bot asks of its exchange besides orders."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Protocol
+
+from engine.exchange.gateway import Gateway
+from engine.exchange.order_feed import LiveOrders
+from engine.market_data.candles import Candle
+
+
+class LiveExchange(Protocol):
+    """One account on one exchange, reached over a network. Every read raises GatewayError when it gets no answer."""
+
+    name: str
+
+    @property
+    def gateway(self) -> Gateway:
+        """Its orders and balances."""
+        ...
+
+    @property
+    def key_refusal(self) -> str:
+        """Why the exchange refused an order for our key or its permissions; empty while it did not."""
+        ...
+
+    async def clock_offset(self) -> int:
+        """How many milliseconds the exchange's clock is ahead of ours, as far as a round trip can tell."""
+        ...
+
+    async def free(self, currency: str) -> Decimal:
+        """What of the account's `currency` no order locks."""
+        ...
+
+    async def candles(self, symbol: str, length: int, since: int) -> Sequence[Candle]:
+        """Bars of `length` ms that opened at `since` or later, oldest first, at least one page of them; the last one
+        may still be open."""
+        ...
+
+    async def watch(self, live_orders: LiveOrders) -> None:
+        """Hand every change of an order to the gateway's listeners, until cancelled."""
+        ...
+
+    async def close(self) -> None: ...

@@ -1,0 +1,64 @@
+"""What a live bot tells of itself, a line each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from runtime.events import Outcome
+from runtime.store import AuditRow
+
+
+class What(StrEnum):
+    STARTED = "started"
+    TRANSITION = "transition"
+    FAILED = "failed"
+    DIFFERENCE = "difference"
+    TROUBLE = "trouble"
+    WELL_AGAIN = "well again"
+    NOTE = "note"
+    STOPPED = "stopped"
+
+
+class Notice(msgspec.Struct, frozen=True):
+    """One thing that happened, at `at` (milliseconds since the epoch, UTC); `symbol` and `phase` may be empty."""
+
+    at: int
+    what: What
+    symbol: str
+    phase: str
+    text: str
+
+    def line(self) -> str:
+        """For people."""
+        time = datetime.fromtimestamp(self.at / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+        return "  ".join(part for part in (time, self.symbol, self.text) if part)
+
+
+Tell = Callable[[Notice], None]
+
+
+def notice_of(row: AuditRow) -> Notice | None:
+    """What to tell of an event: each change of phase, and what failed; None for the rest."""
+    if row.outcome is Outcome.FAILED:
+        return Notice(row.at, What.FAILED, row.instance, row.phase_to, f"{row.event} failed: {row.reason}")
+    if row.phase_from == row.phase_to:
+        return None
+    text = f"{row.phase_from} -> {row.phase_to}  {row.event}{_details(msgspec.json.decode(row.payload))}"
+    return Notice(row.at, What.TRANSITION, row.instance, row.phase_to, text)
+
+
+def _details(payload: Any) -> str:
+    """What of an event helps whoever reads along."""
+    if not isinstance(payload, dict):
+        return ""
+    if "filled_qty" in payload:
+        return f", {payload['filled_qty']} at {payload['avg_price']}"
+    for name in ("reason", "error", "price", "exchange_order_id"):
+        if name in payload:
+            return f", {name.replace('_', ' ')} {payload[name]}" if name != "reason" else f": {payload[name]}"
+    return ""

@@ -1,0 +1,293 @@
+"""`phasewright trade` as a user runs it: real processes, the real ccxt, a venue on loopback, and kill -9."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import COMMAND, Done, environment, phasewright  # type: ignore[import-not-found]
+from typer.testing import CliRunner
+
+from engine import commands
+from engine.live_account import Account, Mode, check_account, hash_of_key, mark
+from engine.live_settings import LIVE_KNOBS, confirmation_of
+from phasewright import app
+from runtime.config import written
+from runtime.errors import StoreError
+from runtime.sqlite_store import SqliteStore
+
+KEYS = {"PHASEWRIGHT_API_KEY": "a" * 64, "PHASEWRIGHT_SECRET": "b" * 64}
+QUICK = {
+    "TIMEFRAME": "1s",
+    "DROP_BUY_LOOKBACK": "2",
+    "DROP_BUY_DROP_PCT": "2",
+    "TAKE_PROFIT_PCT": "2",
+    "STOP_LOSS_PCT": "50",
+    "COOLDOWN_SECS": "500ms",
+    "MAX_SLOTS": "1",
+    "RECONCILE_CONFIRM_SECS": "1s",
+}
+PATIENCE = 60
+
+
+class Process:
+    """A command that runs on while its lines are read."""
+
+    def __init__(self, *arguments: str, cwd: Path, **env: str) -> None:
+        self.process = subprocess.Popen(
+            [*COMMAND, *arguments],
+            cwd=cwd,
+            env=environment(**env),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self.lines: list[str] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.append(line.rstrip())
+
+    def wait_for(self, text: str, seconds: int | None = None) -> str:
+        """The first line with `text` in it that has not been waited for; nothing when `seconds` pass without it."""
+        place = 0
+        for _ in range((seconds or PATIENCE) * 50):
+            while place < len(self.lines):
+                line = self.lines[place]
+                place += 1
+                if text in line:
+                    del self.lines[:place]
+                    return line
+            assert self.process.poll() is None or self._reader.is_alive(), self.lines
+            time.sleep(0.02)
+        if seconds is not None:
+            return ""
+        raise AssertionError(f"no line with {text!r} in {self.lines}")
+
+    def end(self, how: signal.Signals) -> int:
+        self.process.send_signal(how)
+        status = self.process.wait(PATIENCE)
+        self._reader.join(PATIENCE)
+        return status
+
+
+class Venue:
+    """A venue whose one market stands where it is put."""
+
+    def __init__(self, folder: Path) -> None:
+        at = datetime(2024, 1, 1, tzinfo=UTC)
+        rows = [f"{at + timedelta(seconds=n):%Y-%m-%d %H:%M:%S},100,100,100,100,100000" for n in range(60)]
+        (folder / "BTC_USDT.csv").write_text("\n".join(["time,open,high,low,close,volume", *rows]) + "\n")
+        arguments = ("venue", "--db", "venue.db", "--data", "BTC_USDT.csv", "--control", "--json", "--parts", "never")
+        self._process = Process(*arguments, cwd=folder)
+        ready = json.loads(self._process.wait_for("url"))
+        self.url: str = ready["url"]
+        self.keys = {"PHASEWRIGHT_API_KEY": ready["api_key"], "PHASEWRIGHT_SECRET": ready["secret"]}
+
+    def tell(self, what: str, body: object) -> None:
+        request = urllib.request.Request(f"{self.url}/venue/{what}", json.dumps(body).encode(), method="POST")
+        urllib.request.urlopen(request, timeout=30).close()
+
+    def price(self, price: object) -> None:
+        self.tell("market", {"symbol": "BTC/USDT", "price": str(price)})
+
+    def books(self) -> Any:
+        with urllib.request.urlopen(f"{self.url}/venue/books", timeout=30) as answer:
+            return json.load(answer)
+
+    def close(self) -> None:
+        self._process.end(signal.SIGKILL)
+
+
+class Bots:
+    """Starts bots on the venue, and ends whatever is left of them."""
+
+    def __init__(self, venue: Venue, folder: Path) -> None:
+        self.venue = venue
+        self.folder = folder
+        self.database = folder / "bot.db"
+        self._started: list[Process] = []
+
+    def start(self, **env: str) -> Process:
+        bot = Process(
+            *("trade", "--symbol", "BTC/USDT", "--url", self.venue.url, "--db", "bot.db"),
+            cwd=self.folder,
+            **{**QUICK, **self.venue.keys, **env},
+        )
+        self._started.append(bot)
+        return bot
+
+    def until_bought(self, bot: Process) -> None:
+        """Let the price fall until the bot sees it; on a busy machine it may miss a bar of one second."""
+        for _ in range(10):
+            self.venue.price(97)
+            if bot.wait_for("-> PLACE_BUY", 3):
+                return
+            self.venue.price(100)
+            time.sleep(2)
+        raise AssertionError(f"it does not buy: {bot.lines}")
+
+    def close(self) -> None:
+        for bot in self._started:
+            with suppress(ProcessLookupError):
+                bot.process.kill()
+
+
+@pytest.fixture
+def bots(tmp_path: Path) -> Iterator[Bots]:
+    venue = Venue(tmp_path)
+    made = Bots(venue, tmp_path)
+    yield made
+    made.close()
+    venue.close()
+
+
+def test_a_trade_a_kill_in_the_middle_of_an_order_a_stop_and_a_revoked_key(bots: Bots) -> None:
+    venue = bots.venue
+    bot = bots.start()
+    assert "rehearsal" in bot.wait_for("trading BTC/USDT on binance")
+    bot.wait_for("WARMUP -> IDLE")
+    bots.until_bought(bot)
+    bot.wait_for("-> POSITION  BUY_ORDER_FILLED")
+    venue.price(100)
+    bot.wait_for("POST_TRADE -> COOLDOWN")
+    bot.wait_for("COOLDOWN -> IDLE")
+    assert len(commands.trades(bots.database, "BTC/USDT")) == 1, "while it runs"
+
+    # The exchange takes the next order, and the bot is dead before the answer comes.
+    venue.tell("script", [{"request": "POST order", "late_ms": 30_000}])
+    bots.until_bought(bot)
+    while len(venue.books()["orders"]) < 3:
+        time.sleep(0.05)
+    assert bot.end(signal.SIGKILL) == -signal.SIGKILL
+    venue.tell("script", [])
+
+    bot = bots.start()
+    bot.wait_for("PLACE_BUY -> ")
+    bot.wait_for("-> POSITION")
+    venue.price(100)
+    bot.wait_for("POST_TRADE -> COOLDOWN")
+    asked = phasewright("recover", "BTC/USDT", "--db", "bot.db", cwd=bots.folder)
+    assert asked.status == 1, "it is not in ERROR, says the running bot"
+    assert "there is nothing to recover. Nothing was changed." in asked.err
+    assert bot.end(signal.SIGTERM) == 0
+    assert "No order is live" in bot.lines[-1]
+
+    books = venue.books()
+    assert [order["side"] for order in books["orders"]] == ["buy", "sell", "buy", "sell"]
+    assert len({order["client_order_id"] for order in books["orders"]}) == 4
+    compared = phasewright("reconcile", "--db", "bot.db", "--json", cwd=bots.folder, env=bots.venue.keys)
+    assert (compared.status, compared.json) == (0, [])
+    cash = commands.status(bots.database).cash["USDT"]
+    assert cash == Decimal(books["balances"]["USDT"]["free"])
+
+    venue.tell("state", {"revoked": True})
+    bot = bots.start()
+    told = bot.wait_for("error: ")
+    assert "refuses the key" in told
+    assert "-2015" in told
+    assert "the same command goes on from here" in told
+    assert bot.process.wait(PATIENCE) == 1
+    assert bots.venue.keys["PHASEWRIGHT_SECRET"] not in _everything(bots.folder, "bot.db*")
+    assert bots.venue.keys["PHASEWRIGHT_API_KEY"] not in _everything(bots.folder, "bot.db*")
+
+
+def _everything(folder: Path, pattern: str) -> str:
+    return "".join(path.read_bytes().decode("latin-1") for path in folder.glob(pattern) if path.is_file())
+
+
+# -- refused before anything is sent ---------------------------------------------------------------------------------
+
+Refused = Callable[[Done], str]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "env", "told"),
+    [
+        ([], {}, "Say where to trade, with one of: --url"),
+        (["--live", "--sandbox"], {}, "Say where to trade"),
+        (["--live"], {}, f'PHASEWRIGHT_LIVE="{confirmation_of("binance")}"'),
+        (["--live"], {"PHASEWRIGHT_LIVE": "yes"}, "exactly so"),
+        (["--url", "https://api.binance.com"], {}, "an exchange is reached with --sandbox or --live"),
+        (["--url", "http://10.0.0.1:80"], {}, "a venue on this machine"),
+        (["--exchange", "kraken", "--sandbox"], {}, "kraken has no test network"),
+        (["--exchange", "coinbase", "--live"], {}, "No real money is traded on coinbase"),
+        (["--exchange", "nowhere", "--sandbox"], {}, "'nowhere' is not in the table"),
+        (["--sandbox"], {"PHASEWRIGHT_SECRET": ""}, "PHASEWRIGHT_SECRET are not set"),
+        (["--sandbox"], {"TIMEFRAME": "soon"}, "TIMEFRAME is 'soon'"),
+        (["--sandbox"], {"FSM_SNAPSHOT_ENABLED": "false"}, "the bot always keeps one"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_it_is_refused_with_what_to_do(
+    arguments: list[str], env: dict[str, str], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clean = {name: None for name in os.environ if name.startswith(("PHASEWRIGHT_", "FSM_", "TIMEFRAME"))}
+    done = CliRunner().invoke(
+        app,
+        ["trade", "--symbol", "BTC/USDT", *arguments],
+        env={**clean, "FSM_SNAPSHOT_DIR": str(tmp_path), **KEYS, **env},
+    )
+    assert done.exit_code == 1, done.output
+    assert told in done.output
+    assert list(tmp_path.iterdir()) == [], "nothing was made"
+
+
+def test_a_database_serves_one_account(traded: Any, tmp_path: Path, refused: Refused) -> None:
+    recorded = traded.copied(tmp_path) / "bot.db"
+    nowhere = ("trade", "--symbol", "BTC/USDT", "--url", "http://127.0.0.1:9", "--db")
+    assert "belongs to a recorded run" in refused(phasewright(*nowhere, recorded, cwd=tmp_path, env=KEYS))
+    assert "belongs to no account" in refused(phasewright("reconcile", "--db", recorded, cwd=tmp_path, env=KEYS))
+
+    mine = Account("binance", Mode.REAL, hash_of_key("binance", "my key"))
+    path = tmp_path / "mine.db"
+    store = SqliteStore(path)
+    mark(store, mine)
+    check_account(store, path, mine, new_key=False)
+    others = [
+        (Account("okx", Mode.REAL, mine.key), "belongs to binance"),
+        (Account("binance", Mode.SANDBOX, mine.key), "belongs to binance"),
+        (Account("binance", Mode.REAL, hash_of_key("binance", "another key")), "--new-key"),
+    ]
+    for account, told in others:
+        with pytest.raises(StoreError, match=told):
+            check_account(store, path, account, new_key=False)
+    check_account(store, path, others[2][0], new_key=True)
+    store.close()
+
+    fresh = phasewright("run", "--fresh", "--db", path, "--data", traded.market, cwd=tmp_path)
+    assert "not deleted" in refused(fresh)
+    assert path.exists()
+    asked = phasewright("recover", "BTC/USDT", "--db", path, cwd=tmp_path)
+    assert "there is no symbol" in refused(asked)
+
+
+def test_an_older_database_can_still_be_read(traded: Any, tmp_path: Path) -> None:
+    database = traded.copied(tmp_path) / "bot.db"
+    with sqlite3.connect(database) as db:
+        assert db.execute("SELECT count(*) FROM meta WHERE key LIKE 'label:%'").fetchone() == (0,)
+    assert not commands.belongs_to_exchange(database)
+
+
+def test_the_page_lists_every_live_setting_with_its_default() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "live.md").read_text()
+    rows = re.findall(r"^\| `([A-Z_]+)` \| (.*?) \| (.+?) \|$", page, re.MULTILINE)
+    assert rows == [(knob.env, written(knob, knob.default), knob.summary) for knob in LIVE_KNOBS]

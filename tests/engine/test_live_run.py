@@ -1,0 +1,326 @@
+"""The bot on the real clock: starting, trading, being killed, and what it tells of trouble."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import msgspec
+import pytest
+from live_world import LIVE, MINUTE, PROMPT, SETTINGS, START, LiveWorld  # type: ignore[import-not-found]
+
+from engine.exchange.gateway import GatewayError
+from engine.exchange.outcomes import refuses_key
+from engine.exchange.wire import Cause, Failed
+from engine.live_notices import What
+from engine.live_run import TradeError, prepare_patiently
+from generated.trading import ErrorOccurred, Phase
+from runtime.errors import StoreError
+from runtime.events import Outcome
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[LiveWorld]:
+    made = LiveWorld(tmp_path)
+    yield made
+    made.close()
+
+
+# -- trading -------------------------------------------------------------------------------------------------------
+
+
+def test_closed_bars_and_reports_of_orders_make_whole_trades(world: LiveWorld) -> None:
+    world.start()
+    world.wait(24 * MINUTE)
+    path = world.path()
+    assert path.count(Phase.POST_TRADE) == 3
+    assert Phase.ERROR not in path
+    ours, there = world.bot.worker.portfolio, world.paper.balances(world.clock.now())
+    assert ours.cash("USD") == there["USD"] != 10_000
+    assert [line for line in world.lines() if line.startswith("WAIT_FILL -> POSITION  BUY_ORDER_FILLED, ")]
+
+
+def test_an_open_bar_is_not_judged(world: LiveWorld) -> None:
+    world.start()
+    seen = []
+    world.bot._strategies["BTC/USD"].observe = lambda candle: seen.append((candle.closed_at, world.clock.now()))  # type: ignore[method-assign]
+    world.wait(5 * MINUTE + 1_000)
+    assert len(seen) == 5
+    assert all(closed_at <= now <= closed_at + 2_000 for closed_at, now in seen)
+
+
+@pytest.mark.parametrize("offset", [-4_000, 4_000])
+def test_bars_close_by_the_exchange_s_clock(world: LiveWorld, offset: int) -> None:
+    world.exchange.offset = offset
+    world.start()
+    seen = []
+    world.bot._strategies["BTC/USD"].observe = lambda candle: seen.append((candle.closed_at, world.clock.now()))  # type: ignore[method-assign]
+    world.wait(3 * MINUTE)
+    assert seen
+    assert all(closed_at <= now + offset <= closed_at + 2_000 for closed_at, now in seen)
+
+
+def test_reports_that_come_twice_or_late_change_nothing(world: LiveWorld) -> None:
+    async def again() -> None:
+        for _, state in reversed(world.paper.reports() * 2):
+            world.bot._on_report(state)
+
+    world.start()
+    world.wait_for(lambda: world.phase() == Phase.POSITION)
+    before = world.bot.worker.portfolio.balances()
+    world.do(again())
+    world.wait(1_000)
+    assert world.phase() == Phase.POSITION
+    assert world.bot.worker.portfolio.balances() == before
+
+
+def test_after_an_absence_a_position_is_judged_at_once_and_nothing_is_bought_on_an_old_bar(tmp_path: Path) -> None:
+    world = LiveWorld(tmp_path, closes=[100, 100, 101, 101, 101, 102, 99, 99, 99, 99, *[60] * 9])
+    try:
+        world.start()
+        world.wait_for(lambda: world.phase() == Phase.POSITION)
+        world.kill()
+        world.clock.advance_to(START + 13 * MINUTE + 20_000)
+        world.start()
+        world.wait(5_000)
+        assert Phase.PLACE_SELL in world.path(), "the stop loss does not wait for another bar"
+        assert world.path().count(Phase.PLACE_BUY) == 1
+    finally:
+        world.close()
+
+
+@pytest.mark.parametrize("after", [*range(0, 1_000, 90), 1_200, 5_000, 61_000])
+def test_a_kill_at_any_moment_loses_nothing(tmp_path: Path, after: int) -> None:
+    slow = msgspec.structs.replace(PROMPT, name="slow", up_ms=(400, 400), down_ms=(400, 400))
+    world = LiveWorld(tmp_path, profile=slow)
+    try:
+        world.start()
+        world.wait_for(lambda: world.phase() == Phase.PLACE_BUY)
+        world.wait(after)
+        world.kill()
+        world.start()
+        world.wait(3 * MINUTE)
+        orders = [state for state in world.paper.orders() if state.side == "buy"]
+        assert len({state.client_order_id for state in orders}) == len(orders) == 1
+        world.wait_for(lambda: world.phase() == Phase.IDLE)
+        assert world.bot.worker.portfolio.cash("USD") == world.paper.balances(world.clock.now())["USD"]
+        assert Phase.ERROR not in world.path()
+    finally:
+        world.close()
+
+
+def test_a_stop_tells_of_the_orders_that_stay_live(tmp_path: Path) -> None:
+    slow = msgspec.structs.replace(PROMPT, name="slow", up_ms=(400, 400), down_ms=(400, 400))
+    world = LiveWorld(tmp_path, profile=slow)
+    try:
+        world.start()
+        world.wait_for(lambda: world.phase() == Phase.PLACE_BUY)
+        order = world.data().entry_order.client_order_id
+        assert world.bot.live_orders() == [("BTC/USD", order)]
+        world.stop()
+        world.start()
+        world.wait_for(lambda: world.phase() == Phase.POSITION)
+        assert world.data().entry_order.client_order_id == order
+    finally:
+        world.close()
+
+
+# -- money ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_first_start_takes_what_is_free_and_no_later_one_takes_more(world: LiveWorld) -> None:
+    world.start()
+    assert world.bot.worker.portfolio.cash("USD") == 10_000
+    world.kill()
+    world.live = msgspec.structs.replace(LIVE, trading_cash=Decimal(5_000))
+    world.start()
+    assert world.bot.worker.portfolio.cash("USD") == 10_000
+    assert len([entry for entry in world.store.journal() if entry.kind == "deposit"]) == 1
+
+
+def test_a_configured_amount_is_what_the_bot_gets(world: LiveWorld) -> None:
+    world.live = msgspec.structs.replace(LIVE, trading_cash=Decimal(2_500))
+    world.start()
+    assert world.bot.worker.portfolio.cash("USD") == 2_500
+    assert world.lines(What.DIFFERENCE) == [], "the rest of the account is not the bot's"
+
+
+def test_more_than_is_there_is_refused(world: LiveWorld) -> None:
+    world.live = msgspec.structs.replace(LIVE, trading_cash=Decimal(10_001))
+    with pytest.raises(TradeError, match=r"TRADING_CASH is 10001, but only 10000 USD are free"):
+        world.start()
+    assert world.store.load().entries == ()
+
+
+def test_too_little_for_the_smallest_order_is_refused(tmp_path: Path) -> None:
+    world = LiveWorld(tmp_path, deposits={"USD": Decimal(25)}, settings=msgspec.structs.replace(SETTINGS, max_slots=3))
+    try:
+        with pytest.raises(TradeError, match=r"With 25 USD in 3 parts, .* at least 10 USD.*MAX_SLOTS"):
+            world.start()
+    finally:
+        world.close()
+
+
+# -- what cannot be traded -------------------------------------------------------------------------------------------
+
+
+def test_an_unknown_symbol_is_refused_with_what_was_meant(world: LiveWorld) -> None:
+    with pytest.raises(TradeError, match=r"does not trade BTC/USDX .*Did you mean BTC/USD\?"):
+        world.start("BTC/USDX")
+
+
+@pytest.mark.parametrize(("offset", "told"), [(312_000, "312.0 s behind"), (-6_000, "6.0 s ahead of")])
+def test_a_wrong_clock_is_refused(world: LiveWorld, offset: int, told: str) -> None:
+    world.exchange.offset = offset
+    with pytest.raises(TradeError, match=told):
+        world.start()
+
+
+def test_a_symbol_that_is_no_longer_asked_for_is_looked_after_and_not_bought_again(tmp_path: Path) -> None:
+    world = LiveWorld(tmp_path, "BTC/USD", "ETH/USD", settings=msgspec.structs.replace(SETTINGS, max_slots=2))
+    try:
+        world.start()
+        world.wait_for(lambda: world.phase("ETH/USD") == Phase.POSITION)
+        world.kill()
+        world.start("BTC/USD")
+        world.wait(20 * MINUTE)
+        assert world.path("BTC/USD").count(Phase.POST_TRADE) >= 2
+        assert world.path("ETH/USD").count(Phase.POST_TRADE) == 1
+        assert world.phase("ETH/USD") == Phase.IDLE
+        assert any("looked after until it is flat" in line for line in world.lines(What.NOTE))
+    finally:
+        world.close()
+
+
+# -- trouble -------------------------------------------------------------------------------------------------------
+
+
+def test_an_exchange_that_is_down_at_the_start_is_waited_for(world: LiveWorld) -> None:
+    world.exchange.gateway.failing = GatewayError("nobody answers")
+    bot = world.new_bot()
+
+    async def back() -> bool:
+        stopping = asyncio.Event()
+        waiting = asyncio.create_task(prepare_patiently(bot, world.notices.append, stopping))
+        await world.clock.sleep_until(world.clock.now() + 60_000)
+        world.exchange.gateway.failing = None
+        return await waiting
+
+    assert world.do(back())
+    assert world.lines(What.TROUBLE)[0] == "nobody answers. Nothing was sent; asking again in 2 s (Ctrl-C ends)"
+    assert 3 <= len(world.lines(What.TROUBLE)) <= 6, "its pauses grow"
+
+
+def test_waiting_for_an_exchange_ends_when_told_to(world: LiveWorld) -> None:
+    world.exchange.gateway.failing = GatewayError("nobody answers")
+    bot = world.new_bot()
+
+    async def stopped() -> bool:
+        stopping = asyncio.Event()
+        waiting = asyncio.create_task(prepare_patiently(bot, world.notices.append, stopping))
+        await world.clock.sleep_until(world.clock.now() + 1_000)
+        stopping.set()
+        return await waiting
+
+    assert not world.do(stopped())
+
+
+def test_a_key_that_is_refused_at_the_start_is_not_asked_again(world: LiveWorld) -> None:
+    world.exchange.gateway.refused = "-2015"
+    bot = world.new_bot()
+    with pytest.raises(TradeError, match=r"refuses the key .*-2015.*same command goes on"):
+        world.do(prepare_patiently(bot, world.notices.append, asyncio.Event()))
+
+
+def test_a_key_that_is_revoked_ends_the_run_and_keeps_the_books(world: LiveWorld) -> None:
+    world.live = msgspec.structs.replace(LIVE, reconcile_every=10_000)
+    world.start()
+    world.wait_for(lambda: world.phase() == Phase.POSITION)
+    world.exchange.gateway.refused = "-2015"
+    with pytest.raises(TradeError, match="orders that are live stay live"):
+        world.wait(30 * MINUTE)
+    held = world.bot.worker.portfolio.position("BTC/USD", "BTC")
+    world.kill()
+    world.exchange.gateway.refused = ""
+    world.start()
+    assert world.bot.worker.portfolio.position("BTC/USD", "BTC") == held > 0
+    world.wait_for(lambda: world.phase() == Phase.IDLE)
+
+
+def test_a_key_that_hiccups_once_does_not(world: LiveWorld) -> None:
+    world.start()
+    world.exchange.gateway.refused = "-2015"
+    world.bot._look_soon.set()
+    world.wait(3_000)
+    world.exchange.gateway.refused = ""
+    world.wait(20 * MINUTE)
+    assert Phase.POST_TRADE in world.path()
+
+
+def test_a_key_that_may_not_trade_ends_the_run(world: LiveWorld) -> None:
+    world.start()
+    world.exchange.key_refusal = "answered (PermissionDenied, HTTP 401, code -2015)"
+    world.bot._look_soon.set()
+    with pytest.raises(TradeError, match=r"-2015.*may trade on the spot market"):
+        world.wait(MINUTE)
+
+
+@pytest.mark.parametrize("error", ["AuthenticationError", "DDoSProtection"])
+def test_ccxt_s_other_word_for_a_revoked_key_is_understood(error: str) -> None:
+    assert refuses_key("binance", Failed(Cause.ANSWERED, error, 401, "-2015"))
+    assert not refuses_key("binance", Failed(Cause.ANSWERED, "DDoSProtection", 429, "-1003"))
+
+
+def test_without_prices_nothing_is_judged_and_it_is_told_once(world: LiveWorld) -> None:
+    world.start()
+    world.exchange.bars_fail = True
+    world.wait(10 * MINUTE)
+    assert len(world.lines(What.TROUBLE)) == 1
+    world.exchange.bars_fail = False
+    world.wait(10 * MINUTE)
+    assert world.lines(What.WELL_AGAIN) == ["prices again"]
+    assert Phase.POSITION in world.path()
+
+
+def test_a_market_that_stands_still_is_told(tmp_path: Path) -> None:
+    world = LiveWorld(tmp_path, closes=[100] * 8)
+    try:
+        world.start()
+        world.wait(30 * MINUTE)
+        assert len(world.lines(What.TROUBLE)) == 1
+        assert "no bar for 3 bars: halted, delisted" in world.lines(What.TROUBLE)[0]
+    finally:
+        world.close()
+
+
+def test_a_clock_that_goes_wrong_is_told(world: LiveWorld) -> None:
+    world.start()
+    world.exchange.offset = 40_000
+    world.wait(11 * MINUTE)
+    assert [line for line in world.lines(What.TROUBLE) if "40.0 s off" in line]
+
+
+# -- recovering ------------------------------------------------------------------------------------------------------
+
+
+def test_a_running_bot_recovers_a_symbol_when_it_is_asked(world: LiveWorld) -> None:
+    world.start()
+    world.wait_for(lambda: world.phase() == Phase.POSITION)
+    world.do(world.bot._process("BTC/USD", ErrorOccurred(error="told to", failed_event="TEST")))
+    receipt, phase, note = world.do(world.bot.recover("BTC/USD", "a test"))
+    assert (receipt.outcome, phase, note) == (Outcome.HANDLED, Phase.POSITION, "")
+    receipt, phase, _ = world.do(world.bot.recover("BTC/USD", "a test"))
+    assert receipt.outcome is Outcome.REJECTED
+
+
+def test_a_store_that_fails_ends_the_run_with_its_reason(world: LiveWorld) -> None:
+    world.start()
+
+    def full(commits: object) -> None:
+        raise StoreError("the disk is full")
+
+    world.store.commit = full  # type: ignore[method-assign]
+    with pytest.raises(StoreError, match="the disk is full"):
+        world.wait(30 * MINUTE)
