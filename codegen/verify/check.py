@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 from codegen.model import Path, Property, Spec
+from codegen.verify.baseline import Baseline
 from codegen.verify.conditions import Asker, Question
 from codegen.verify.explorer import Explored, explore
 from codegen.verify.liveness import can_reach, way_to_one_that_cannot
@@ -32,6 +33,7 @@ def verify(
     progress: Progress | None = None,
     only_first: bool = False,
     with_paths: bool = False,
+    baseline: Baseline | None = None,
 ) -> Verified:
     """Everything there is to say about a spec without findings.
 
@@ -42,16 +44,21 @@ def verify(
         progress: told now and then how many states are known and how many of them were looked at.
         only_first: end the search as soon as anything is broken.
         with_paths: also lay paths that show everything there is to show, when all holds.
+        baseline: a spec that is like this one but for few places, explored with as many requests.
     """
-    return _Check(spec, venue, under_way).run(at_most, progress, only_first, with_paths)
+    world = baseline.world_of(spec) if baseline is not None else None
+    if baseline is None or world is None:
+        world, baseline = World(spec, venue, under_way), None
+    return _Check(spec, venue, under_way, world, baseline).run(at_most, progress, only_first, with_paths)
 
 
 class _Check:
-    def __init__(self, spec: Spec, venue: Spec | None, under_way: int) -> None:
+    def __init__(self, spec: Spec, venue: Spec | None, under_way: int, world: World, baseline: Baseline | None) -> None:
         self._spec = spec
         self._venue = venue
         self._under_way = under_way
-        self._world = World(spec, venue, under_way)
+        self._world = world
+        self._baseline = baseline
         self._asker = Asker(spec, venue, self._world)
         self._stories = Storyteller(spec, venue, self._world)
         self._tracer = Tracer(spec, venue, self._world)
@@ -61,13 +68,14 @@ class _Check:
 
     def run(self, at_most: int, progress: Progress | None, only_first: bool, with_paths: bool) -> Verified:
         started = time.process_time()
-        explored = explore(
-            self._world.initial,
-            self._world.next,
-            self._goes_on,
-            lambda known: known > (at_most if not self._closed else 0 if only_first else self._last()),
-            progress,
-        )
+
+        def enough(known: int) -> bool:
+            return known > (at_most if not self._closed else 0 if only_first else self._last())
+
+        if self._baseline is not None:
+            explored = self._baseline.explore(self._world, self._goes_on, enough)
+        else:
+            explored = explore(self._world.initial, self._world.next, self._goes_on, enough, progress)
         broken = [
             self._broken(claim.name, claim.loss, claim.path, self._way(explored, self._first[claim.name]), "")
             for claim in sorted(self._claims, key=lambda claim: self._first.get(claim.name, 0))
@@ -137,10 +145,7 @@ class _Check:
         if stuck is None:
             return []
         way = self._way(explored, stuck[0])
-        for source, to in pairwise(stuck):
-            after = explored.states[to]
-            step = next(step for step, found, _ in self._world.next(explored.states[source]) if found == after)
-            way.append((step, after))
+        way += [self._step(explored, source, to) for source, to in pairwise(stuck)]
         ending = f"From here on it can go on for ever without: {_goal(declared)}"
         return [self._broken(_name(declared), declared.loss, path, way, ending)]
 
@@ -168,12 +173,11 @@ class _Check:
         return []
 
     def _way(self, explored: Explored[State, Step], number: int) -> list[tuple[Step, State]]:
-        way = []
-        for place in explored.trace(number)[1:]:
-            step = explored.steps[place]
-            assert step is not None
-            way.append((step, explored.states[place]))
-        return way
+        return [self._step(explored, source, to) for source, to in pairwise(explored.trace(number))]
+
+    def _step(self, explored: Explored[State, Step], source: int, to: int) -> tuple[Step, State]:
+        after = explored.states[to]
+        return next(step for step, found, _ in self._world.next(explored.states[source]) if found == after), after
 
     def _broken(self, name: str, loss: str, path: Path, way: Sequence[tuple[Step, State]], ending: str) -> Broken:
         source = self._spec.source

@@ -19,10 +19,10 @@ L = TypeVar("L")
 def can_reach(explored: Explored[S, L], goals: Iterable[int], counted: int) -> bytearray:
     """For each state whether one of `goals` can be reached by steps that count as one of `counted`."""
     back: list[list[int]] = [[] for _ in explored.states]
-    for source in range(len(explored.states)):
-        for to, counts in explored.following(source):
-            if counts & counted:
-                back[to].append(source)
+    for source, ways in enumerate(explored.ways):
+        for way in ways:
+            if way & counted:
+                back[way >> 3].append(source)
     reached = bytearray(len(explored.states))
     queue = deque(goals)
     for goal in queue:

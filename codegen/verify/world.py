@@ -142,6 +142,7 @@ class World:
         venue: Spec | None,
         under_way: int,
         outside: Sequence[str] | None = None,
+        like: World | None = None,
     ) -> None:
         self.machine = AbstractMachine(spec, venue)
         self.spec = spec
@@ -154,8 +155,8 @@ class World:
         self._effects = self._read_effects()
         self._effect_place = {effect.name: place for place, effect in enumerate(self._effects)}
         self._alone = frozenset(place for place, effect in enumerate(self._effects) if effect.is_alone)
-        self._stages: list[Any] = [ASKED, ADRIFT, LOOKING, LOOKING_ADRIFT]
-        self._stage_place: dict[Any, int] = {}
+        self._stages: list[Any] = [ASKED, ADRIFT, LOOKING, LOOKING_ADRIFT] if like is None else like._stages
+        self._stage_place: dict[Any, int] = {} if like is None else like._stage_place
         self._abouts: dict[Any, dict[str, Any]] = {}
         self._telling: dict[Any, tuple[Delivery, ...]] = {}
         told = (

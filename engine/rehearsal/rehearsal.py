@@ -176,6 +176,7 @@ class Rehearsal:
                     self._differs("it cannot be played", step.words or f"{step.kind} {step.event}", str(error))
                     break
                 rows = self._new_rows()
+                self._explain(step, rows)
                 self._followed.step(present_orders(self.data), self._before, step.after)
                 now = self.orders()
                 played.append(Played(step, rows, tuple(self._notes), now if now != orders else None))
@@ -227,6 +228,12 @@ class Rehearsal:
         new = tuple(rows[self._seen_rows :])
         self._seen_rows = len(rows)
         return new
+
+    def _explain(self, step: Step, rows: tuple[AuditRow, ...]) -> None:
+        """Note what failed where nothing was to fail."""
+        failures = {row.event for row in rows} & {DEFINITION.error_event}
+        if failures - {take.event for take in step.takes}:
+            self._notes.append(f"what failed: {self.data.last_error}")
 
     def _compare(self, step: Step, rows: tuple[AuditRow, ...], orders: tuple[OrderFound, ...]) -> None:
         if self.phase != step.after.phase:
@@ -407,7 +414,9 @@ class Rehearsal:
         """A part of the order, its rest, or both one after the other: whatever may be told of an order that was filled
         in part may be told of one that is filled."""
         now = self.clock.now()
-        order = next(one for one in reversed(self.exchange.orders()) if one.client_order_id == name)
+        order = next((one for one in reversed(self.exchange.orders()) if one.client_order_id == name), None)
+        if order is None:
+            raise _UnplayableError(f"the exchange has no order {name}")
         part = Decimal(0)
         if before == "none":
             part = (order.amount / 2).quantize(Decimal(1) if step.side == "entry" else MARKET.amount_step, ROUND_DOWN)

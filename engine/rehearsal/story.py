@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import textwrap
 from collections.abc import Callable, Iterator
 from importlib import import_module
@@ -21,6 +22,7 @@ from runtime.sqlite_store import SqliteStore
 from runtime.store import AuditRow
 
 _WIDTH = 118
+"""As wide as text gets; a narrower terminal makes it narrower."""
 MACHINE = DEFINITION.name
 """The machine that the engine carries out."""
 LET_GO = "no_fill_let_go"
@@ -123,7 +125,7 @@ def _books(books: Books, observed: Observed) -> Iterator[str]:
 def _folded(text: str, indent: str, further: str | None = None) -> list[str]:
     return textwrap.wrap(
         text,
-        _WIDTH,
+        min(_WIDTH, shutil.get_terminal_size((_WIDTH, 24)).columns),
         initial_indent=indent,
         subsequent_indent=indent if further is None else further,
         break_long_words=False,
