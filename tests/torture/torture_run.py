@@ -196,6 +196,8 @@ class TortureRun:
             (3, self._move_clock),
             (7, self._script),
             (2, self._refuse_orders),
+            (2, self._refuse_key),
+            (2, self._halt_market),
             (3, self._recover_early),
         )
         until = time.monotonic() + self.seconds
@@ -321,6 +323,25 @@ class TortureRun:
         self._watch(self.chance.uniform(2.0, 5.0))
         self._request("script", short.ALWAYS)
 
+    def _refuse_key(self) -> None:
+        """The bot has to stop by itself, unless it is over soon."""
+        if self.bot is None or self.bot.poll() is not None:
+            return
+        self._request("state", {"revoked": True})
+        self.points["key refused"] += 1
+        if self.bot.wait(self.chance.choice((1.0, 15.0))) == 1 and "Check the key" in _tail(self.folder / "bot.log"):
+            self.points["bot stopped for its key"] += 1
+            self.bot = None
+        self._note_death()
+        self._request("state", {"revoked": False})
+
+    def _halt_market(self) -> None:
+        name = self.chance.choice(self.symbols)
+        self._request("market", {"symbol": name, "halted": True})
+        self.points["market halted"] += 1
+        self._watch(self.chance.uniform(1.0, 4.0))
+        self._request("market", {"symbol": name})
+
     def _recover_early(self) -> None:
         """A person recovers what has stopped, while everything still goes wrong."""
         for name, phase in self._phases()[0].items():
@@ -335,7 +356,7 @@ class TortureRun:
         self._keep_alive_unhurt()
         self._request("script", [])
         self._request("profile", {"name": "calm"})
-        self._request("state", {"maintenance": False, "no_trading": False, "skew_ms": 0})
+        self._request("state", {"maintenance": False, "no_trading": False, "revoked": False, "skew_ms": 0})
         for ticker in self._public("ticker/price"):
             name = next(one for one in self.symbols if one.replace("/", "") == ticker["symbol"])
             self._request("market", {"symbol": name, "price": ticker["price"]})
