@@ -82,6 +82,7 @@ class TortureRun:
         self.venue: Child | None = None
         self._armed = ""
         self._dies_by = 0.0
+        self._excuses: dict[str, str] = {}
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         with socket.socket() as probe:
@@ -158,6 +159,7 @@ class TortureRun:
     def _start_bot(self, moment: str | None, passage: int = 1) -> Child:
         self.lives += 1
         self._armed = moment or ""
+        self._excuses.clear()
         self.bot = self._bot(moment, passage)
         return self.bot
 
@@ -227,9 +229,14 @@ class TortureRun:
         status, self.bot = self.bot.status, None
         if status == -signal.SIGKILL and self._armed:
             self.points[f"bot killed {self._armed}"] += 1
+            return
+        told = _tail(self.folder / "bot.log")
+        excuse = next((kind for text, kind in self._excuses.items() if text in told), None)
+        if status == 1 and excuse is not None:
+            self.points[excuse] += 1
         else:
             self.points["bot ended by itself"] += 1
-            self.broken.append(f"the bot ended by itself with {status}: {_tail(self.folder / 'bot.log')}")
+            self.broken.append(f"the bot ended by itself with {status}: {told}")
 
     def _watch(self, seconds: float) -> None:
         if self.bot is not None:
@@ -329,16 +336,15 @@ class TortureRun:
             return
         self._request("state", {"revoked": True})
         self.points["key refused"] += 1
-        if self.bot.wait(self.chance.choice((1.0, 15.0))) == 1 and "Check the key" in _tail(self.folder / "bot.log"):
-            self.points["bot stopped for its key"] += 1
-            self.bot = None
-        self._note_death()
+        self._excuses["Check the key"] = "bot stopped for its key"
+        self._watch(self.chance.choice((1.0, 15.0)))
         self._request("state", {"revoked": False})
 
     def _halt_market(self) -> None:
         name = self.chance.choice(self.symbols)
         self._request("market", {"symbol": name, "halted": True})
         self.points["market halted"] += 1
+        self._excuses[f"does not trade {name} at present"] = "bot did not begin on a halted market"
         self._watch(self.chance.uniform(1.0, 4.0))
         self._request("market", {"symbol": name})
 
