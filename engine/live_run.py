@@ -115,7 +115,7 @@ class LiveRun:
         await self._measure_clock()
         known = stored_books(self.store.load(), self.store.namespace)
         all_markets = await self.exchange.gateway.markets()
-        self._check_symbols(all_markets)
+        self._check_symbols(all_markets, known)
         wanted = dict.fromkeys((*self.symbols, *known.symbols))
         self.markets = {symbol: all_markets[symbol] for symbol in wanted if symbol in all_markets}
         self.quote = _only_quote(self.markets)
@@ -135,10 +135,16 @@ class LiveRun:
                 "(timedatectl set-ntp true, or chrony), then start again."
             )
 
-    def _check_symbols(self, all_markets: Mapping[str, Market]) -> None:
-        missing = [symbol for symbol in self.symbols if symbol not in all_markets]
+    def _check_symbols(self, all_markets: Mapping[str, Market], known: Books) -> None:
+        """A market that is halted for a while keeps no bot from its other symbols, nor from what it holds there."""
+        tradable = [symbol for symbol, market in all_markets.items() if not market.halted]
+        missing = [
+            symbol
+            for symbol in self.symbols
+            if symbol not in all_markets or (all_markets[symbol].halted and symbol not in known.symbols)
+        ]
         if missing:
-            near = get_close_matches(missing[0].upper(), all_markets, n=3, cutoff=0.8)
+            near = get_close_matches(missing[0].upper(), tradable, n=3, cutoff=0.8)
             raise TradeError(
                 f"{self.exchange.name} does not trade {', '.join(missing)} at present on its spot market: not listed, "
                 f"delisted or halted. {'Did you mean ' + ' or '.join(near) + '? ' if near else ''}"
@@ -239,7 +245,9 @@ class LiveRun:
                 What.TROUBLE, f"does not start: {quarantined.reason}. {quarantined.way_out}", quarantined.instance
             )
         for symbol, instance in self.worker.instances.items():
-            if symbol not in self.markets and not books_of(self.worker, self.store.namespace).symbols[symbol].is_flat:
+            listed = self.markets.get(symbol)
+            is_flat = books_of(self.worker, self.store.namespace).symbols[symbol].is_flat
+            if (listed is None or listed.halted) and not is_flat:
                 self._say(
                     What.TROUBLE,
                     f"is in {instance.phase}, but {self.exchange.name} does not trade it at present; it is looked "

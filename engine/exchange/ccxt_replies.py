@@ -79,8 +79,8 @@ def candle(row: Sequence[Any], length: int) -> Candle:
 
 
 def market_rules(client: Any, exchange: Exchange, market: Mapping[str, Any]) -> Market | None:
-    """The rules of a spot market that can be traded now, or None for any other."""
-    if not market.get("spot") or market.get("active") is False:
+    """The rules of a spot market, or None for any other."""
+    if not market.get("spot"):
         return None
     precision, limits = market["precision"], market["limits"]
     step, tick = (_step(client, precision.get(name)) for name in ("amount", "price"))
@@ -97,6 +97,7 @@ def market_rules(client: Any, exchange: Exchange, market: Mapping[str, Any]) -> 
         maker_fee=_fraction(market.get("maker")),
         taker_fee=_fraction(market.get("taker")),
         fee_in_base=exchange.fee_in_base,
+        halted=market.get("active") is False,
     )
 
 

@@ -34,7 +34,7 @@ class OrderStatus(StrEnum):
     REJECTED = "rejected"
 
 
-class Market(msgspec.Struct, frozen=True):
+class Market(msgspec.Struct, frozen=True, omit_defaults=True):
     """The rules of one symbol. Steps and minima are inclusive; fees are fractions (0.001 is 0.1 %)."""
 
     symbol: str
@@ -48,6 +48,8 @@ class Market(msgspec.Struct, frozen=True):
     taker_fee: Decimal
     fee_in_base: bool
     """True: a buy pays its fee in the base currency, which reduces what can be sold. Sells pay in quote."""
+    halted: bool = False
+    """Not traded at present: halted, or delisted."""
 
 
 class OrderRequest(msgspec.Struct, frozen=True):
@@ -161,7 +163,7 @@ class Gateway(Protocol):
         ...
 
     async def markets(self) -> Mapping[str, Market]:
-        """The rules of every symbol that this account can trade, by symbol. Raises GatewayError."""
+        """The rules of every symbol, by symbol. Raises GatewayError."""
         ...
 
     async def balances(self) -> Mapping[str, Decimal]:

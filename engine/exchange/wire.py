@@ -94,7 +94,7 @@ class Wire(Protocol):
         ...
 
     async def markets(self) -> Mapping[str, Market] | Failed:
-        """The rules of every symbol that this account can trade on the spot market."""
+        """The rules of every symbol on the spot market."""
         ...
 
     async def balances(self) -> Mapping[str, Decimal] | Failed:

@@ -81,6 +81,7 @@ class MeddledGateway(PaperGateway):
         self.failing: GatewayError | None = None
         self.refused = ""
         self.hidden: dict[str, Decimal] = {}
+        self.halted: set[str] = set()
 
     async def balances(self) -> Any:
         if self.refused:
@@ -93,7 +94,10 @@ class MeddledGateway(PaperGateway):
     async def markets(self) -> Any:
         if self.failing is not None:
             raise self.failing
-        return await super().markets()
+        return {
+            symbol: msgspec.structs.replace(one, halted=symbol in self.halted)
+            for symbol, one in (await super().markets()).items()
+        }
 
     async def look_up(self, symbol: str, client_order_id: str) -> OrderState | Unknown | None:
         if client_order_id in self.shown:

@@ -171,6 +171,30 @@ def test_an_unknown_symbol_is_refused_with_what_was_meant(world: LiveWorld) -> N
         world.start("BTC/USDX")
 
 
+def test_a_market_that_is_halted_is_not_begun_on(world: LiveWorld) -> None:
+    world.exchange.gateway.halted = {"BTC/USD"}
+    with pytest.raises(TradeError, match=r"does not trade BTC/USD at present"):
+        world.start()
+
+
+def test_a_market_that_is_halted_while_the_bot_was_away_keeps_it_from_nothing_else(tmp_path: Path) -> None:
+    world = LiveWorld(tmp_path, "BTC/USD", "ETH/USD", settings=msgspec.structs.replace(SETTINGS, max_slots=2))
+    try:
+        world.start()
+        world.wait_for(lambda: world.phase("ETH/USD") == Phase.POSITION)
+        world.kill()
+        world.exchange.gateway.halted = {"ETH/USD"}
+        world.start()
+        assert any("is in POSITION, but paper does not trade it" in line for line in world.lines(What.TROUBLE))
+        # The market goes on, and so does what was held there.
+        world.wait_for(lambda: world.phase("ETH/USD") == Phase.IDLE)
+        assert Phase.ERROR not in world.path("ETH/USD")
+        assert Phase.POST_TRADE in world.path("ETH/USD")
+        assert Phase.POST_TRADE in world.path("BTC/USD")
+    finally:
+        world.close()
+
+
 @pytest.mark.parametrize(("offset", "told"), [(312_000, "312.0 s behind"), (-6_000, "6.0 s ahead of")])
 def test_a_wrong_clock_is_refused(world: LiveWorld, offset: int, told: str) -> None:
     world.exchange.offset = offset

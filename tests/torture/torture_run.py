@@ -82,6 +82,7 @@ class TortureRun:
         self.venue: Child | None = None
         self._armed = ""
         self._dies_by = 0.0
+        self._excuses: dict[str, str] = {}
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         with socket.socket() as probe:
@@ -158,6 +159,7 @@ class TortureRun:
     def _start_bot(self, moment: str | None, passage: int = 1) -> Child:
         self.lives += 1
         self._armed = moment or ""
+        self._excuses.clear()
         self.bot = self._bot(moment, passage)
         return self.bot
 
@@ -196,6 +198,8 @@ class TortureRun:
             (3, self._move_clock),
             (7, self._script),
             (2, self._refuse_orders),
+            (2, self._refuse_key),
+            (2, self._halt_market),
             (3, self._recover_early),
         )
         until = time.monotonic() + self.seconds
@@ -225,9 +229,14 @@ class TortureRun:
         status, self.bot = self.bot.status, None
         if status == -signal.SIGKILL and self._armed:
             self.points[f"bot killed {self._armed}"] += 1
+            return
+        told = _tail(self.folder / "bot.log")
+        excuse = next((kind for text, kind in self._excuses.items() if text in told), None)
+        if status == 1 and excuse is not None:
+            self.points[excuse] += 1
         else:
             self.points["bot ended by itself"] += 1
-            self.broken.append(f"the bot ended by itself with {status}: {_tail(self.folder / 'bot.log')}")
+            self.broken.append(f"the bot ended by itself with {status}: {told}")
 
     def _watch(self, seconds: float) -> None:
         if self.bot is not None:
@@ -321,6 +330,24 @@ class TortureRun:
         self._watch(self.chance.uniform(2.0, 5.0))
         self._request("script", short.ALWAYS)
 
+    def _refuse_key(self) -> None:
+        """The bot has to stop by itself, unless it is over soon."""
+        if self.bot is None or self.bot.poll() is not None:
+            return
+        self._request("state", {"revoked": True})
+        self.points["key refused"] += 1
+        self._excuses["Check the key"] = "bot stopped for its key"
+        self._watch(self.chance.choice((1.0, 15.0)))
+        self._request("state", {"revoked": False})
+
+    def _halt_market(self) -> None:
+        name = self.chance.choice(self.symbols)
+        self._request("market", {"symbol": name, "halted": True})
+        self.points["market halted"] += 1
+        self._excuses[f"does not trade {name} at present"] = "bot did not begin on a halted market"
+        self._watch(self.chance.uniform(1.0, 4.0))
+        self._request("market", {"symbol": name})
+
     def _recover_early(self) -> None:
         """A person recovers what has stopped, while everything still goes wrong."""
         for name, phase in self._phases()[0].items():
@@ -335,7 +362,7 @@ class TortureRun:
         self._keep_alive_unhurt()
         self._request("script", [])
         self._request("profile", {"name": "calm"})
-        self._request("state", {"maintenance": False, "no_trading": False, "skew_ms": 0})
+        self._request("state", {"maintenance": False, "no_trading": False, "revoked": False, "skew_ms": 0})
         for ticker in self._public("ticker/price"):
             name = next(one for one in self.symbols if one.replace("/", "") == ticker["symbol"])
             self._request("market", {"symbol": name, "price": ticker["price"]})

@@ -115,6 +115,14 @@ def world(shared: World) -> Iterator[World]:
     shared.venue.play("")
 
 
+def test_a_market_that_is_halted_is_known_as_such(world: World) -> None:
+    world.venue.tell("market", symbol="ETH/USDT", halted=True)
+    markets = world.run(world.gateway.markets())
+    assert {symbol for symbol, market in markets.items() if market.halted} == {"ETH/USDT"}
+    world.venue.tell("market", symbol="ETH/USDT")
+    assert not any(market.halted for market in world.run(world.gateway.markets()).values())
+
+
 def test_a_whole_trade_adds_up_to_the_last_digit(world: World) -> None:
     market = world.run(world.gateway.markets())["BTC/USDT"]
     assert (market.base, market.quote, market.min_notional) == ("BTC", "USDT", Decimal(5))
