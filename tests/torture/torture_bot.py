@@ -96,6 +96,7 @@ def _break(mutant: str) -> None:
 
 def _arm(chosen: str, passage: int) -> None:
     from engine.exchange import ccxt_client
+    from runtime.ledger import TRADE
     from runtime.sqlite_store import SqliteStore
 
     passages: Counter[str] = Counter()
@@ -109,7 +110,7 @@ def _arm(chosen: str, passage: int) -> None:
     commit, claim = SqliteStore.commit, SqliteStore.claim
 
     def committing(store: SqliteStore, commits: Sequence[Any]) -> None:
-        books = any(one.portfolio is not None and one.portfolio.entries for one in commits)
+        books = any(entry.kind == TRADE for one in commits if one.portfolio for entry in one.portfolio.entries)
         claims = any(intent.effect.startswith("submit") for one in commits for intent in one.requested)
         moment("before a commit", *(["before a booking"] if books else []))
         commit(store, commits)
