@@ -224,8 +224,11 @@ def _replay(file: Path, spec: Path) -> None:
             if not (error.name or "").startswith("generated"):
                 raise
             _fail(f"{file}: the bot in engine/ has no use for what this spec gives: {error}")
-        replay = story.replay if trace.machine == story.MACHINE else story.replay_without_bot
-        reproduced, told = replay(trace, Path(folder), unpacked.free, unpacked.question(trace.claim))
+        broken = unpacked.question(trace.claim)
+        if trace.machine == story.MACHINE:
+            reproduced, told = story.replay(trace, Path(folder), unpacked.free, broken)
+        else:
+            reproduced, told = story.replay_without_bot(trace, Path(folder))
     typer.echo(told)
     if not reproduced:
         raise typer.Exit(FOUND)

@@ -95,10 +95,12 @@ def check(spec_dir: FilePath, out_dir: FilePath) -> list[Drift]:
         SpecError: a spec has errors, so there is nothing to compare with.
         CommandError: the folders do not fit, a tool is missing, or a file cannot be read.
     """
+    from codegen.verify.paths_file import is_whole
+
     machines, _ = _machines(spec_dir, out_dir)
     texts = _texts(machines)
     try:
-        return compare(out_dir, texts, _stamps(machines))
+        return compare(out_dir, texts, _stamps(machines), is_whole)
     except OSError as error:
         raise CommandError(f"{error.filename or out_dir} cannot be read: {error.strerror or error}") from None
 
@@ -186,29 +188,30 @@ def mutate(
     from codegen.mutation.mutants import mutants
     from codegen.mutation.reasons import ReasonsError, read_reasons, reasons_file
     from codegen.mutation.score import Score
+    from codegen.verify.paths_file import is_whole
 
     machines = {one.spec.machine: one for one in _sound([spec_dir])[0]}
     original = _known(machines, machine, spec_dir)
     paths = out_dir / _paths_name(machine)
-    text = paths.read_text(encoding="utf-8") if paths.is_file() else ""
-    if _stamps(list(machines.values()))[_paths_name(machine)] not in text:
+    content = paths.read_bytes() if paths.is_file() else b""
+    if _stamps(list(machines.values()))[_paths_name(machine)].encode() not in content or not is_whole(content):
         raise CommandError(
-            f"{paths} is missing or not of this spec, and mutants are compared with a machine that is known to hold. "
-            "Run `phasewright verify` first."
+            f"{paths} is missing, changed or not of this spec, and mutants are compared with a machine that is known "
+            "to hold. Run `phasewright verify` first."
         )
     loaded = next(one for one in _load([spec_dir])[0] if one.spec is not None and one.spec.machine == machine)
     try:
         reasons = read_reasons(reasons_file(loaded.path))
     except ReasonsError as error:
         raise CommandError(str(error)) from None
-    written = json.loads(text)["paths"]
+    written = json.loads(content)["paths"]
     every = tuple(mutants(loaded, provoked=_provoked(written)))
     venue = _venue_machine(machines, original)
     answers = Cache(
         cache,
         lint=presentation_digest(original),
         verify=verification_digest(venue, None) if venue is not None else "",
-        paths=hashlib.sha256(text.encode()).hexdigest(),
+        paths=hashlib.sha256(content).hexdigest(),
     )
     judge = Judge(original.spec, venue.spec if venue is not None else None, player(written))
     judged = campaign.run(campaign.sampled(every, sample, seed), judge, answers, jobs, told)

@@ -121,7 +121,7 @@ class _Parser:
         if term.literal:
             phases = self._scope.phases
             if term.token.text not in phases:
-                raise self._unknown(term.token)
+                raise self._unknown(term.token, phases)
             place = phases.index(term.token.text)
             self.named.add("phase")
             return lambda env: env["phase"] == place
@@ -227,12 +227,14 @@ class _Parser:
     def _call(self, token: _Token) -> _Term:
         domains = self._scope.functions.get(token.text)
         if domains is None:
+            known = list(self._scope.functions)
+            nothing = "only invariants and properties of a machine with a `venue` count orders; here write one of: "
             raise ExpressionError(
                 "name",
                 token.offset,
-                f"there is no `{token.text}(...)`",
-                did_you_mean(token.text, self._scope.functions)
-                + f"write one of: {listed(list(self._scope.functions)) or '(there is nothing to count)'}",
+                f"there is no `{token.text}(...)` here",
+                did_you_mean(token.text, known)
+                + (f"write one of: {listed(known)}" if known else nothing + listed(list(self._scope.names))),
             )
         self._sign("(")
         arguments: list[int] = []
@@ -271,14 +273,12 @@ class _Parser:
         place = domain.index(word.token.text)
         return _Term(lambda env: place, domain, word.token)
 
-    def _unknown(self, token: _Token) -> ExpressionError:
-        known = [*self._scope.names, *self._scope.functions, *self._scope.phases]
-        return ExpressionError(
-            "name",
-            token.offset,
-            f"`{token.text}` is unknown here",
-            f"{did_you_mean(token.text, known)}write one of: {listed([*self._scope.names, *self._scope.functions])}",
-        )
+    def _unknown(self, token: _Token, phases: Domain = ()) -> ExpressionError:
+        names = [*self._scope.names, *self._scope.functions]
+        fix = f"{did_you_mean(token.text, [*names, *self._scope.phases])}write one of: {listed(names)}"
+        if phases:
+            fix += f"; or a phase: {listed(phases)}"
+        return ExpressionError("name", token.offset, f"`{token.text}` is unknown here", fix)
 
     @property
     def _next(self) -> _Token:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import unified_diff
 from enum import StrEnum
@@ -32,7 +32,7 @@ class DriftKind(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Drift:
     """One file that is not as the specs give it. `diff` is a unified diff from the file to what it should be, for a
-    changed one; `make` writes it."""
+    changed one that is known without a verification; `make` writes it."""
 
     kind: DriftKind
     path: str
@@ -94,9 +94,12 @@ def replace(path: FilePath, content: bytes) -> None:
     temporary.replace(path)
 
 
-def compare(folder: FilePath, expected: dict[str, str], stamped: Mapping[str, str]) -> list[Drift]:
+def compare(
+    folder: FilePath, expected: dict[str, str], stamped: Mapping[str, str], is_whole: Callable[[bytes], bool]
+) -> list[Drift]:
     """Every difference between the folder and what it should hold, both ways, in the order of the paths. `stamped`
-    files must have this text near their beginning; what else is in them was worked out at length.
+    files must have this text near their beginning; what else is in them was worked out at length, and `is_whole` knows
+    whether it is still what was written then.
 
     Raises:
         OSError: the folder cannot be read.
@@ -114,6 +117,8 @@ def compare(folder: FilePath, expected: dict[str, str], stamped: Mapping[str, st
             drifts.append(Drift(DriftKind.MISSING, str(folder / name), make="verify"))
         elif stamp.encode() not in content[:_STAMP_WITHIN]:
             drifts.append(Drift(DriftKind.OUT_OF_DATE, str(folder / name), make="verify"))
+        elif not is_whole(content):
+            drifts.append(Drift(DriftKind.CHANGED, str(folder / name), make="verify"))
     known = {*expected, *stamped}
     drifts += [Drift(DriftKind.LEFT_OVER, str(folder / name)) for name in _present(folder) if name not in known]
     return sorted(drifts, key=lambda drift: drift.path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path as FilePath
@@ -16,6 +17,7 @@ from codegen.patching import REMOVED
 from codegen.wording import did_you_mean, listed
 
 _CELL = "#/$defs/cell"
+_WORD = re.compile(r"\w+")
 _NAMES = {
     "^[A-Z][A-Z0-9_]*$": "a capital letter, then capital letters, digits and underscores, such as WAIT_FILL",
     "^[a-z][a-z0-9_]*$": "a small letter, then small letters, digits and underscores, such as slot_free",
@@ -93,11 +95,15 @@ def _explain(error: Any, document: Document) -> Iterator[Trouble]:
         known = list(error.schema["properties"])
         for key in value:
             if key not in known:
+                hint = did_you_mean(key, known)
+                if value[key] is None and not _WORD.fullmatch(key):
+                    # `{never: count(a, b) > 1, loss: ...}`: what follows the comma is read as a key.
+                    hint = "quote a text or a condition that contains a comma or a colon; "
                 yield Trouble(
                     "unknown_key",
                     document.key((*path, key)),
                     f"{describe(path)} has no key `{key}`",
-                    f"{did_you_mean(key, known)}allowed here: {listed(known)}",
+                    f"{hint}allowed here: {listed(known)}",
                     path=(*path, key),
                     stand_in=REMOVED,
                 )

@@ -220,6 +220,46 @@ def effect_in_two_places(subject: Subject) -> Iterator[Problem]:
                 )
 
 
+def coarse_identity(subject: Subject) -> Iterator[Problem]:
+    """Events with fills whose identity is the same for two different reports.
+
+    The order is named by a text that all reports of its side have; what has changed since, by a decimal or the fills.
+    """
+    spec = subject.spec
+    if spec.venue is None:
+        return
+    fills = spec.venue.fills
+    for name, event in spec.events.items():
+        if event.identity is None or fills not in event.payload:
+            continue
+        reports = [
+            spec.events[report].payload
+            for side in spec.venue.orders.values()
+            if name in side.reports.values()
+            for report in side.reports.values()
+            if report in spec.events
+        ]
+        texts = [field for field, type_ in event.payload.items() if str(type_) == "str"]
+        wanted = {
+            "the order": [field for field in texts if all(field in payload for payload in reports)],
+            "what was filled": [field for field, type_ in event.payload.items() if str(type_) == "decimal"],
+        }
+        enough = {"the order": wanted["the order"], "what was filled": [*wanted["what was filled"], fills]}
+        missing = [what for what, fields in enough.items() if not set(fields) & set(event.identity)]
+        if missing:
+            yield Problem(
+                ("events", name, "identity"),
+                f"two reports of fills can have the same identity: nothing in it says {' or '.join(missing)}",
+                "; ".join(_to_add(what, wanted[what]) for what in missing),
+            )
+
+
+def _to_add(what: str, fields: list[str]) -> str:
+    if what == "the order":
+        return f"add what names the order: {listed(fields) or 'a str that every report of its side has'}"
+    return f"add what grows with every fill: {listed(fields) or 'a decimal'}"
+
+
 def _meaningless(kind: str) -> Callable[[Subject], Iterator[Problem]]:
     return partial(meaningless, kind)
 
@@ -274,6 +314,13 @@ RULES = (
         "effect that is two requests",
         "What the venue is asked for would be undecided.",
         effect_in_two_places,
+        local=True,
+    ),
+    Rule(
+        "PW825",
+        "fills without an identity of their own",
+        "The second report would be taken for a repetition of the first, and its fills would never be booked.",
+        coarse_identity,
         local=True,
     ),
 )

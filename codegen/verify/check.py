@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from codegen.model import Path, Property, Spec
 from codegen.verify.baseline import Baseline
-from codegen.verify.conditions import Asker, Question
+from codegen.verify.conditions import ASSUMED, NO_DEAD_END, NO_EVENT_WAITS, Asker, Question, claim_names, property_name
 from codegen.verify.explorer import Explored, explore
 from codegen.verify.liveness import can_reach, way_to_one_that_cannot
 from codegen.verify.paths import cover
@@ -19,7 +19,6 @@ from codegen.verify.world import ANSWERS, MAX_DEFERRED, OUTSIDE, TIMERS, State, 
 
 UNDER_WAY = 3
 AT_MOST = 2_000_000
-_ASSUMED = {"answers": ANSWERS, "timers": TIMERS, "outside": OUTSIDE}
 _ALL = ANSWERS | TIMERS | OUTSIDE
 
 Progress = Callable[[int, int], None]
@@ -91,7 +90,7 @@ class _Check:
             seconds=time.process_time() - started,
             bound=self._bound(),
             complete=explored.complete,
-            claims=tuple(self._claimed()),
+            claims=tuple(claim_names(self._spec, self._venue)),
             broken=tuple(broken),
             coverage=coverage,
         )
@@ -119,14 +118,14 @@ class _Check:
                 question = self._asker.question(declared.reachable)
                 if not any(question(state) for state in explored.states):
                     ending = f"Of {len(explored.states):,} states none is like this: {declared.reachable}"
-                    found.append(self._broken(_name(declared), declared.loss, path, [], ending))
+                    found.append(self._broken(property_name(declared), declared.loss, path, [], ending))
             elif declared.recoverable is not None:
                 ends = self._asker.question(declared.recoverable)
                 found += self._leads(explored, declared, path, lambda state: True, ends, _ALL)
             elif declared.leads_to is not None:
                 begins = self._asker.question(declared.leads_to.source)
                 ends = self._asker.question(declared.leads_to.to)
-                counted = sum(_ASSUMED[word] for word in declared.leads_to.assuming) or _ALL
+                counted = sum(ASSUMED[word] for word in declared.leads_to.assuming) or _ALL
                 found += self._leads(explored, declared, path, begins, ends, counted)
         return found + self._never_taken(explored) + self._dead_ends(explored)
 
@@ -147,7 +146,7 @@ class _Check:
         way = self._way(explored, stuck[0])
         way += [self._step(explored, source, to) for source, to in pairwise(stuck)]
         ending = f"From here on it can go on for ever without: {_goal(declared)}"
-        return [self._broken(_name(declared), declared.loss, path, way, ending)]
+        return [self._broken(property_name(declared), declared.loss, path, way, ending)]
 
     def _never_taken(self, explored: Explored[State, Step]) -> list[Broken]:
         """Deferred events that are never looked at again."""
@@ -162,14 +161,14 @@ class _Check:
         event = explored.states[lost].deferred[0].event
         loss = f"{event} waits in the inbox for ever, and what it says is never heard."
         ending = f"From here on nothing leads to a phase that takes {event}."
-        return [self._broken("no_event_waits_for_ever", loss, (), self._way(explored, lost), ending)]
+        return [self._broken(NO_EVENT_WAITS, loss, (), self._way(explored, lost), ending)]
 
     def _dead_ends(self, explored: Explored[State, Step]) -> list[Broken]:
         for number in explored.dead_ends:
             phase = self._world.machine.phases[explored.states[number].inner.phase]
             if not self._spec.phases[phase].final:
                 loss = f"The machine stands still in {phase}, and nothing can move it."
-                return [self._broken("no_dead_end", loss, ("phases", phase), self._way(explored, number), "")]
+                return [self._broken(NO_DEAD_END, loss, ("phases", phase), self._way(explored, number), "")]
         return []
 
     def _way(self, explored: Explored[State, Step], number: int) -> list[tuple[Step, State]]:
@@ -186,12 +185,6 @@ class _Check:
         trace = self._tracer.counterexample(way, [(one.actor, one.words) for one in told], name, loss, ending)
         return Broken(name, loss, source.name, line, told, ending, trace)
 
-    def _claimed(self) -> list[str]:
-        """Everything that was looked at, in words."""
-        names = [claim.name for claim in self._claims]
-        names += [_name(declared) for declared in self._spec.properties if declared.never is None]
-        return [*names, "no_event_waits_for_ever", "no_dead_end"]
-
     def _bound(self) -> str:
         text = (
             "A handler may fail at any time, guards without a condition answer both ways, timers fire at any time, "
@@ -205,16 +198,6 @@ class _Check:
             f"in part or wholly; at most {self._under_way} requests are under way at once, alike ones counted as one, "
             f"and at most {MAX_DEFERRED} events wait."
         )
-
-
-def _name(declared: Property) -> str:
-    if declared.reachable is not None:
-        return f"reachable: {declared.reachable}"
-    if declared.recoverable is not None:
-        return f"recoverable: {declared.recoverable}"
-    assert declared.leads_to is not None
-    assumed = ", ".join(declared.leads_to.assuming or tuple(_ASSUMED))
-    return f"{declared.leads_to.source} leads to {declared.leads_to.to}, assuming {assumed}"
 
 
 def _goal(declared: Property) -> str:

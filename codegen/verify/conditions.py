@@ -6,11 +6,16 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from codegen.expressions import understand
-from codegen.model import Path, Spec
+from codegen.model import Path, Property, Spec
 from codegen.scope import scope
-from codegen.verify.world import State, World
+from codegen.verify.world import ANSWERS, OUTSIDE, TIMERS, State, World
 
 Question = Callable[[State], bool]
+NO_FILL_LET_GO = "no_fill_let_go"
+NO_EVENT_WAITS = "no_event_waits_for_ever"
+NO_DEAD_END = "no_dead_end"
+ASSUMED = {"answers": ANSWERS, "timers": TIMERS, "outside": OUTSIDE}
+"""What a property may take to happen in the end."""
 
 
 class Claim(NamedTuple):
@@ -55,14 +60,11 @@ class Asker:
         ]
         for number, declared in enumerate(self._spec.properties):
             if declared.never is not None:
-                found.append(
-                    Claim(
-                        f"never {declared.never}", self.question(declared.never), declared.loss, ("properties", number)
-                    )
-                )
+                question = self.question(declared.never)
+                found.append(Claim(property_name(declared), question, declared.loss, ("properties", number)))
         if self._world.life is not None:
             loss = "The exchange reports a fill that is not in the books, and the machine lets the report go."
-            found.append(Claim("no_fill_let_go", lambda state: state.lost, loss, ()))
+            found.append(Claim(NO_FILL_LET_GO, lambda state: state.lost, loss, ()))
         return found
 
     def _count(self, state: State) -> Callable[[int, int], int]:
@@ -85,6 +87,28 @@ class Asker:
             return sum(order is not None and life.fills[order[0]] > order[1] for order in orders)
 
         return unbooked
+
+
+def claim_names(spec: Spec, venue: Spec | None) -> list[str]:
+    """Everything that is looked at, in words: first what is about single states, then what is about the way."""
+    names = [*spec.invariants, *(property_name(one) for one in spec.properties if one.never is not None)]
+    if spec.venue is not None and venue is not None:
+        names.append(NO_FILL_LET_GO)
+    names += [property_name(one) for one in spec.properties if one.never is None]
+    return [*names, NO_EVENT_WAITS, NO_DEAD_END]
+
+
+def property_name(declared: Property) -> str:
+    """A property in the words of the spec."""
+    if declared.never is not None:
+        return f"never {declared.never}"
+    if declared.reachable is not None:
+        return f"reachable: {declared.reachable}"
+    if declared.recoverable is not None:
+        return f"recoverable: {declared.recoverable}"
+    assert declared.leads_to is not None
+    assumed = ", ".join(declared.leads_to.assuming or tuple(ASSUMED))
+    return f"{declared.leads_to.source} leads to {declared.leads_to.to}, assuming {assumed}"
 
 
 def _opposite(question: Question) -> Question:

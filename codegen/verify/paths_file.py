@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +14,7 @@ from codegen.verify.paths import Coverage
 from codegen.verify.trace import FORMAT, Trace
 
 NAME = "paths.json"
+_CONTENTS = re.compile(rb'^ "contents": "(\w+)",\n', re.MULTILINE)
 
 
 def paths_file(machine: Machine, venue: Machine | None, coverage: Coverage) -> str:
@@ -26,12 +29,28 @@ def paths_file(machine: Machine, venue: Machine | None, coverage: Coverage) -> s
     }
     lines = [f" {_json(key)}: {_json(value)}," for key, value in head.items()]
     paths = ",\n".join("\n".join(_path(number, path)) for number, path in enumerate(coverage.paths, start=1))
-    return "\n".join(["{", *lines, ' "paths": [', paths, " ]", "}", ""])
+    return _sealed("\n".join(["{", *lines, ' "paths": [', paths, " ]", "}", ""]))
 
 
 def stamp(machine: Machine, venue: Machine | None) -> str:
     """What the beginning of the file says as long as it is of these specs."""
     return f'"verified": {_json(verification_digest(machine, venue))}'
+
+
+def is_whole(content: bytes) -> bool:
+    """Whether the file is as it was written: nothing in it was changed since, and nothing is missing."""
+    said = _CONTENTS.search(content)
+    return said is not None and said[1].decode() == _sha256(content[: said.start()] + content[said.end() :])
+
+
+def _sealed(text: str) -> str:
+    """The text, and behind the stamp what everything else in it comes to."""
+    start, verified, rest = re.split(r'^( "verified": .*\n)', text, maxsplit=1, flags=re.MULTILINE)
+    return f'{start}{verified} "contents": {_json(_sha256(text.encode()))},\n{rest}'
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _path(number: int, path: Trace) -> Iterator[str]:

@@ -13,6 +13,8 @@ from codegen.flatten import flatten
 from codegen.model import Spec
 from codegen.python_files import python_files
 from codegen.scope import scope
+from codegen.verify.conditions import claim_names
+from codegen.wording import did_you_mean, listed
 
 Reality = tuple[str, Mapping[str, str], Sequence[tuple[str, str, bool]]]
 """The phase, the facts, and each order: its side, its phase at the venue, whether it has a fill that is not booked."""
@@ -27,7 +29,18 @@ class Unpacked:
     free: frozenset[str]
 
     def question(self, claim: str | None) -> Callable[[Reality], bool] | None:
-        """Whether the claim does not hold in reality; None for one that is not about single states."""
+        """Whether the claim does not hold in reality; None for one that is not about single states.
+
+        Raises:
+            CommandError: the spec makes no such claim.
+        """
+        known = claim_names(self.spec, self.venue)
+        if claim is not None and claim not in known:
+            raise CommandError(
+                f"$.claim: `{self.spec.machine}` does not claim `{claim}`, so nothing could be asked at the end; "
+                f"{did_you_mean(claim, known)}it claims: {listed(known)}. `phasewright verify` writes traces of "
+                "what it finds."
+            )
         states = scope(self.spec, self.venue, "state")
         if claim in self.spec.invariants:
             holds = understand(self.spec.invariants[claim].that, states).holds

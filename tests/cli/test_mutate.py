@@ -53,7 +53,7 @@ def test_a_machine_without_its_paths_is_refused(crossing: Path) -> None:
     spec.write_text(spec.read_text().replace("BUTTON_PRESSED: {to: CARS_AMBER", "BUTTON_PRESSED: {to: WALK"))
     stale = mutate(crossing, "crossing")
     assert (stale.status, stale.out) == (1, "")
-    assert "generated/crossing/paths.json is missing or not of this spec" in stale.err
+    assert "generated/crossing/paths.json is missing, changed or not of this spec" in stale.err
     assert "Run `phasewright verify` first." in stale.err
     unknown = mutate(crossing, "door")
     assert "there is no machine `door` in spec; there is crossing" in unknown.err

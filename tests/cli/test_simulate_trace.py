@@ -51,13 +51,29 @@ def test_a_machine_that_no_bot_carries_out_does_as_it_is_told(tmp_path: Path) ->
     file.write_text(json.dumps({"trace": 1, "machine": "crossing", "steps": steps}))
     done = phasewright("simulate", "--trace", file, "--spec", SPECS, cwd=tmp_path)
     assert done.status == 0
-    assert done.out.endswith("played: every step went as told\n")
+    assert done.out.endswith("\nplayed: every step went as the trace says\n")
+
+    file.write_text(json.dumps({"trace": 1, "machine": "crossing", "steps": [], "claim": "no_dead_end", "loss": "All"}))
+    done = phasewright("simulate", "--trace", file, "--spec", SPECS, cwd=tmp_path)
+    assert done.status == 0
+    assert "reproduced" not in done.out
+    assert "for a machine without a bot nothing is asked of its books" in done.out
 
     steps[-1]["after"]["phase"] = "FLASHING"
     file.write_text(json.dumps({"trace": 1, "machine": "crossing", "steps": steps}))
     done = phasewright("simulate", "--trace", file, "--spec", SPECS, cwd=tmp_path)
     assert done.status == 1
     assert "NOT reproduced" in done.out
+
+
+@pytest.mark.parametrize("claim", ["no_dead_end", "no_fill_let_go", "no_forgotten_buy_order"])
+def test_nothing_is_lost_without_a_step(claim: str, tmp_path: Path) -> None:
+    file = tmp_path / "trading.json"
+    file.write_text(json.dumps({"trace": 1, "machine": "trading", "steps": [], "claim": claim, "loss": "Everything."}))
+    done = phasewright("simulate", "--trace", file, "--spec", SPECS, cwd=tmp_path)
+    assert done.status == 1
+    assert "NOT reproduced: " in done.out
+    assert claim in done.out
 
 
 @pytest.mark.parametrize(
@@ -74,6 +90,11 @@ def test_a_machine_that_no_bot_carries_out_does_as_it_is_told(tmp_path: Path) ->
             '{"trace": 1, "machine": "crossing", "steps": [{"kind": "timer", "event": "NO", "after": {"phase": ""}}]}',
             "$.steps[0].event: spec/crossing.yaml has no 'NO'",
         ),
+        (
+            '{"trace": 1, "machine": "trading", "steps": [], "claim": "no_such"}',
+            "$.claim: `trading` does not claim",
+        ),
+        ('{"trace": 1, "machine": "crossing", "steps": [], "claim": ""}', "$.claim: `crossing` does not claim ``"),
         (None, "cannot be read: No such file"),
     ],
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -133,6 +135,29 @@ def test_paths_are_out_of_date_when_the_meaning_has_changed(
     (spec_dir / "door.yaml").write_text(door.replace(old, new))
     generate(spec_dir, out_dir)
     assert drifts(spec_dir, out_dir) == ([(kind, "door/paths.json")] if kind else [])
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        pytest.param(lambda content: content[: len(content) // 2], id="cut short"),
+        pytest.param(lambda content: content[:-1], id="without its last byte"),
+        pytest.param(lambda content: content.replace(b'"OPENING"', b'"AJAR"', 1), id="one word changed"),
+        pytest.param(lambda content: re.sub(rb' "contents": .*\n', b"", content), id="nothing to compare with"),
+        pytest.param(lambda content: content + b' "contents": "and more"\n', id="a line more"),
+    ],
+)
+def test_paths_that_were_edited_are_seen_and_written_anew(
+    spec_dir: Path, out_dir: Path, edit: Callable[[bytes], bytes]
+) -> None:
+    path = out_dir / "door" / "paths.json"
+    content = path.read_bytes()
+    path.write_bytes(edit(content))
+    assert path.read_bytes() != content
+    (drift,) = check(spec_dir, out_dir)
+    assert (drift.kind, drift.path, drift.make) == (DriftKind.CHANGED, str(path), "verify")
+    write_paths(spec_dir, out_dir)
+    assert path.read_bytes() == content
 
 
 def test_check_shows_what_differs_as_a_unified_diff(spec_dir: Path, out_dir: Path) -> None:
