@@ -51,17 +51,40 @@ WAY = 20
 KEYS = Credentials("the-api-key", "the-secret")
 VENUE = VenueSettings(
     prices={SYMBOL: Decimal(60_000)},
-    balances={"USDT": Decimal(1_000)},
+    balances={"USDT": Decimal(10_000)},
     api_key=KEYS.api_key,
     secret=KEYS.secret,
     parts="never",
 )
 SETTINGS = Settings(lookback=3, drop_pct=Decimal(2), take_profit_pct=Decimal(2), stop_loss_pct=Decimal(20), max_slots=1)
 
-_SENT = "symbol interval side type timeInForce quantity price newClientOrderId origClientOrderId orderId".split()
-_ANSWERED = (
-    "symbol orderId clientOrderId status executedQty id price qty commission commissionAsset code msg serverTime"
-).split()
+_SENT = [
+    "symbol",
+    "interval",
+    "side",
+    "type",
+    "timeInForce",
+    "quantity",
+    "price",
+    "newClientOrderId",
+    "origClientOrderId",
+    "orderId",
+]
+_ANSWERED = [
+    "symbol",
+    "orderId",
+    "clientOrderId",
+    "status",
+    "executedQty",
+    "id",
+    "price",
+    "qty",
+    "commission",
+    "commissionAsset",
+    "code",
+    "msg",
+    "serverTime",
+]
 
 
 class Request(msgspec.Struct):
@@ -207,7 +230,7 @@ class Trade:
             self.store,
             self.clock,
             SETTINGS,
-            LiveSettings(timeframe="1m"),
+            LiveSettings(timeframe="1m", trading_cash=Decimal(1_000)),
             Config(),
             (SYMBOL,),
             lambda notice: None,
