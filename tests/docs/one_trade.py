@@ -398,7 +398,7 @@ async def _cycle(trade: Trade) -> list[str]:
     shown = [await trade.until(Phase.WAIT_FILL), await trade.until(Phase.POSITION)]
     trade.price(60_000)
     shown += [await trade.until(Phase.WAIT_SELL_FILL), await trade.until(Phase.COOLDOWN)]
-    assert [order.request.side for order in trade.orders()] == ["buy", "sell"]
+    assert [order.request.side for order in trade.orders()] == ["buy", "sell"], trade.books()
     shown[-1] += trade.books()
     return shown
 
@@ -408,7 +408,7 @@ async def _unanswered(trade: Trade) -> list[str]:
     shown = [await trade.until(Phase.PLACE_BUY), await trade.until(Phase.POSITION)]
     # Beyond whatever is asked because of it.
     shown[-1] += await trade.wait(20_000)
-    assert len(trade.orders()) == 1
+    assert len(trade.orders()) == 1, trade.books()
     shown[-1] += trade.books()
     return shown
 
