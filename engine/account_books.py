@@ -104,6 +104,17 @@ def stored_books(state: StoredState, namespace: str) -> Books:
     return _books(namespace, symbols, state.balances, state.reservations)
 
 
+def live_orders(books: Books) -> list[tuple[str, str]]:
+    """Symbol and client order id of every order that may be live at the exchange: also of those of which we have no
+    answer yet, because a report may overtake it."""
+    return [
+        (one.symbol, order.client_order_id)
+        for one in books.symbols.values()
+        for order in one.orders
+        if not is_settled(order)
+    ]
+
+
 def is_watched(order: OrderContext) -> bool:
     """Whether the books hold the order for live, and nobody else is asking about it."""
     return not is_settled(order) and order.status not in (PLANNED, UNKNOWN)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from engine.account_books import stored_books
+from engine.account_books import live_orders, stored_books
 from engine.ccxt_exchange import CcxtExchange
 from engine.exchange.credentials import load_credentials
 from engine.live_account import (
@@ -97,7 +97,8 @@ async def trade(options: TradeOptions, environment: Mapping[str, str], tell: Tel
     stopping, interrupted = _signals()
     try:
         if not await prepare_patiently(bot, tell, stopping):
-            return Stopped(interrupted(), ())
+            # Nothing was asked for in this run; but an earlier one may have left orders.
+            return Stopped(interrupted(), tuple(live_orders(stored_books(store.load(), store.namespace))))
         mark(store, account)
         tell(Notice(clock.now(), What.STARTED, "", "", _opening(options, account, settings, live, database)))
 

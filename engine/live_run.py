@@ -15,19 +15,18 @@ from decimal import Decimal
 from difflib import get_close_matches
 from typing import Any
 
-from engine.account_books import Books, books_of, stored_books
+from engine.account_books import Books, books_of, live_orders, stored_books
 from engine.actions import TradingActions
 from engine.bar_events import bar_event
 from engine.effects import TradingEffects
 from engine.exchange.claimed_gateway import MAX_OFFSET
-from engine.exchange.gateway import GatewayError, KeyRefusedError, Market, OrderState, OrderStatus
+from engine.exchange.gateway import GatewayError, KeyRefusedError, Market, OrderState
 from engine.guards import TradingGuards
 from engine.live_exchange import LiveExchange
 from engine.live_notices import Notice, Tell, What, notice_of
 from engine.live_settings import LiveSettings
 from engine.market_data.candles import Candle
 from engine.order_events import event_for
-from engine.order_status import PLANNED, UNKNOWN
 from engine.reconciliation import Difference, Kind, Reconciler, Remedy
 from engine.settings import Settings
 from engine.sizing import SizingRules, plan_entry
@@ -292,14 +291,8 @@ class LiveRun:
         await self.exchange.close()
 
     def live_orders(self) -> list[tuple[str, str]]:
-        """Symbol and client order id of every order that may be live at the exchange: also of those of which we have
-        no answer yet, because a report may overtake it."""
-        return [
-            (one.symbol, order.client_order_id)
-            for one in books_of(self.worker, self.store.namespace).symbols.values()
-            for order in one.orders
-            if order.status in (PLANNED, UNKNOWN, OrderStatus.OPEN)
-        ]
+        """Symbol and client order id of every order that may be live at the exchange."""
+        return live_orders(books_of(self.worker, self.store.namespace))
 
     async def recover(self, symbol: str, requested_by: str) -> tuple[Receipt, str, str]:
         """Ask for a symbol in ERROR to be recovered, and wait until the exchange has answered.

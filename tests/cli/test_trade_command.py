@@ -180,6 +180,14 @@ def test_a_trade_a_kill_in_the_middle_of_an_order_a_stop_and_a_revoked_key(bots:
     assert bot.end(signal.SIGKILL) == -signal.SIGKILL
     venue.tell("script", [])
 
+    # A start that never reached the exchange does not know that the order is over.
+    venue.tell("state", {"maintenance": True})
+    bot = bots.start()
+    bot.wait_for("asking again")
+    assert bot.end(signal.SIGTERM) == 0
+    assert "there may be live: BTC/USDT " in bot.lines[-1]
+    venue.tell("state", {"maintenance": False})
+
     bot = bots.start()
     bot.wait_for("PLACE_BUY -> ")
     bot.wait_for("-> POSITION")
