@@ -16,9 +16,9 @@ from codegen.mutation.reasons import Kind, Reason
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """How many mutants there are, who noticed how many first, how many of those that neither lint nor the checker
-    noticed are equivalent, harmless, or never provoked by a consistent venue, and how many that are not equivalent
-    nobody noticed."""
+    """How many mutants there are, who noticed how many first, how many of those that nobody noticed are equivalent or
+    harmless, how many that neither lint nor the checker noticed no consistent venue provokes, and how many that are not
+    equivalent nobody noticed."""
 
     made: int
     lint: int
@@ -73,14 +73,8 @@ class Score:
 
     @cached_property
     def unnoticed(self) -> tuple[Mutant, ...]:
-        """The mutants to which neither lint nor the checker objects and for which a reason is due: those that survive
-        the paths as well, and all that are dangerous, but for those that no consistent venue provokes."""
-
-        def due(mutant: Mutant) -> bool:
-            stage = self.verdict(mutant).stage
-            return stage == "survived" or (stage == "paths" and bool(mutant.danger) and not mutant.unprovoked)
-
-        return tuple(filter(due, self.reached))
+        """The mutants that survive; a reason is due for each."""
+        return tuple(mutant for mutant in self.reached if self.verdict(mutant).stage == "survived")
 
     @cached_property
     def unexplained(self) -> tuple[Mutant, ...]:
@@ -93,7 +87,7 @@ class Score:
         noticed = {
             mutant.key: f"{one.stage} notices it now ({one.by})"
             for mutant in self.reached
-            if (one := self.verdict(mutant)).stage in ("lint", "verify")
+            if (one := self.verdict(mutant)).stage != "survived"
         }
         noticed |= {key: "the spec has no such mutant" for key in self.reasons if key not in self.known}
         return tuple(f"{key}: {noticed[key]}" for key in self.reasons if key in noticed)
@@ -157,7 +151,6 @@ class Score:
                     "column": mutant.column,
                     "edit": mutant.words,
                     "danger": mutant.danger,
-                    "paths": self.verdict(mutant).by,
                     "kind": reason.kind if (reason := self.reasons.get(mutant.key)) else None,
                     "reason": reason.why if reason else None,
                 }
@@ -168,7 +161,7 @@ class Score:
 
     def _is(self, mutant: Mutant, kind: Kind) -> bool:
         reason = self.reasons.get(mutant.key)
-        return reason is not None and reason.kind == kind and self.verdict(mutant).stage in ("paths", "survived")
+        return reason is not None and reason.kind == kind and self.verdict(mutant).stage == "survived"
 
 
 def _made_by(operator: str, mutant: Mutant) -> bool:

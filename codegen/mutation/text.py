@@ -49,12 +49,11 @@ def _lines(score: Score) -> Iterator[str]:
     yield from _score("Caught", total)
     if dangerous.made:
         yield from _score("Dangerous ones", dangerous)
-        gaps = dangerous.made - dangerous.lint - dangerous.verify
-        gaps -= dangerous.equivalent + dangerous.harmless + dangerous.unprovoked
         yield from _folded(
-            f"Of {dangerous.made:,} dangerous ones lint and verify notice {dangerous.lint + dangerous.verify:,}; "
-            f"{dangerous.unprovoked:,} concern rows that no consistent exchange provokes, {dangerous.equivalent:,} are "
-            f"equivalent, {dangerous.harmless:,} harmless; {gaps:,} are open.",
+            f"Of {dangerous.made:,} dangerous ones lint and verify notice {dangerous.lint + dangerous.verify:,} and "
+            f"the paths {dangerous.paths:,}, of which {dangerous.unprovoked:,} concern rows that no consistent "
+            f"exchange provokes; {dangerous.survived:,} survive: {dangerous.equivalent:,} equivalent, "
+            f"{dangerous.harmless:,} harmless.",
             "",
         )
     yield from _unnoticed(score)
@@ -89,8 +88,7 @@ def _unnoticed(score: Score) -> Iterator[str]:
         yield ""
         yield from _folded(f"{kind}: {why}", "")
         for mutant in mutants:
-            paths = " (the paths notice it)" if score.verdict(mutant).stage == "paths" else ""
-            yield from _folded(f"{mutant.position}: {mutant.words}{paths}", "  ")
+            yield from _folded(f"{mutant.position}: {mutant.words}", "  ")
 
 
 def _folded(text: str, indent: str) -> list[str]:
