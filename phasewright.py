@@ -531,12 +531,12 @@ def reconcile(
     from engine import live_commands, terminal
 
     with _explained():
-        found = asyncio.run(live_commands.reconcile(db, os.environ, url=url))
+        compared = asyncio.run(live_commands.reconcile(db, os.environ, url=url))
     if json:
-        _print_json(found)
+        _print_json(compared)
     else:
-        terminal.show_differences(_console(), found)
-    if any(difference.needs_doing for difference in found):
+        terminal.show_differences(_console(), compared.differences, compared.left_out)
+    if any(difference.needs_doing for difference in compared.differences):
         raise typer.Exit(FOUND)
 
 

@@ -159,7 +159,15 @@ async def _recover(bot: LiveRun, symbol: str) -> Answer:
     return Answer(before, after, note)
 
 
-async def reconcile(database: Path, environment: Mapping[str, str], *, url: str | None = None) -> list[Difference]:
+class Compared(msgspec.Struct, frozen=True):
+    """How an exchange and the books differ, and the symbols, with their phase, that were left out: what becomes of
+    their order is being asked just now."""
+
+    differences: list[Difference]
+    left_out: dict[str, str]
+
+
+async def reconcile(database: Path, environment: Mapping[str, str], *, url: str | None = None) -> Compared:
     """Hold the exchange against the books in the database, and change nothing; a bot may be running on it.
 
     Args:
@@ -204,7 +212,9 @@ async def reconcile(database: Path, environment: Mapping[str, str], *, url: str 
                 lambda: clock.sleep_until(clock.now() + live.confirm_after),
                 clock.now,
             )
-            return await reconciler.differences()
+            found = await reconciler.differences()
+            books = stored_books(store.load(), store.namespace)
+            return Compared(found, {one.symbol: str(one.phase) for one in books.symbols.values() if one.is_asking})
         finally:
             await exchange.close()
     finally:

@@ -47,7 +47,7 @@ async def listening(database: Path, handler: Handler) -> AsyncIterator[bool]:
     """Answer other commands meanwhile. False when no socket can be made there; the bot trades all the same."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, msgspec.MsgspecError):
+        with contextlib.suppress(OSError, ValueError, msgspec.MsgspecError):
             ask = msgspec.json.decode(await reader.readline(), type=Ask)
             writer.write(msgspec.json.encode(await handler(ask)) + b"\n")
             await writer.drain()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from textwrap import fill
@@ -126,7 +126,7 @@ def show_audit(console: Console, rows: Iterable[AuditRow]) -> None:
             console.print(Text(row.error.rstrip(), style="red"), soft_wrap=True)
 
 
-def show_differences(console: Console, found: Sequence[Difference]) -> None:
+def show_differences(console: Console, found: Sequence[Difference], left_out: Mapping[str, str]) -> None:
     """What the exchange shows against the books: a line each, and both sides beneath."""
     for one in sorted(found, key=lambda one: not one.needs_doing):
         line = Text(f"{one.kind.value}  ", style="red" if one.needs_doing else "dim")
@@ -137,7 +137,17 @@ def show_differences(console: Console, found: Sequence[Difference]) -> None:
                 _print_indented(console, f"{name:10}{text}", "dim")
         if one.needs_doing and one.remedy is not Remedy.NONE:
             _print_indented(console, f"{'then':10}{_REMEDIES[one.remedy]}", "dim")
-    console.print("The exchange and the books agree." if not found else f"{len(found)} differences")
+    for symbol, phase in left_out.items():
+        _print_indented(
+            console,
+            f"{symbol} is in {phase}: what became of its order is not known yet, so it was not compared. Look again "
+            "once the bot has found out; if it is not running, start it.",
+            "yellow",
+        )
+    if found:
+        console.print(f"{len(found)} difference{'' if len(found) == 1 else 's'}")
+    else:
+        console.print("All that was compared agrees." if left_out else "The exchange and the books agree.")
 
 
 def show_exchanges(console: Console, exchanges: Iterable[Exchange]) -> None:
