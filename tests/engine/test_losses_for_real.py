@@ -164,7 +164,8 @@ def test_the_same_steps_lose_nothing_once_the_spec_is_corrected(tmp_path: Path) 
         with pytest.raises(trace.TraceError, match=r"\$\.digest: it was made for another version"):
             story.replay(other, tmp_path / "replay", asked.free, None)
     assert not reproduced
-    assert "NOT reproduced: step 6 differed: the phase afterwards: expected IDLE, found CANCEL_BUY" in " ".join(text.split())
+    unfolded = " ".join(text.split())
+    assert "NOT reproduced: step 6 differed: the phase afterwards: expected IDLE, found CANCEL_BUY" in unfolded
     found = look(tmp_path / "replay")
     assert (found.live, found.phase) == (["buy"], "CANCEL_BUY")
     assert not LOSSES[claim](found)
