@@ -13,7 +13,10 @@ from codegen.mutation.mutants import Mutant, sha256
 _CODEGEN = FilePath(__file__).parents[1]
 _LINT = ("lint/*.py", "flatten.py", "shape.py", "schema.json")
 _VERIFY = (
-    *(f"verify/{name}.py" for name in ("check", "conditions", "explorer", "liveness", "machine", "orders", "world")),
+    *(
+        f"verify/{name}.py"
+        for name in ("baseline", "check", "conditions", "explorer", "liveness", "machine", "orders", "world")
+    ),
     "expressions.py",
     "flatten.py",
     "scope.py",
