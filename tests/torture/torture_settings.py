@@ -6,9 +6,11 @@ it, and the bot believes in its absence GRACE ms after the last instant at which
 
 from __future__ import annotations
 
+import msgspec
+
 from engine.exchange.claimed_gateway import ClaimSettings
 from engine.exchange.order_feed import FeedSettings
-from engine.venue.fates import Chances, Profile, StreamChances
+from engine.venue.fates import HOSTILE, Chances, Profile, StreamChances
 from engine.venue.settings import Lags
 
 LAG = 400
@@ -49,20 +51,7 @@ BOT = {
 
 TORTURE = Profile(
     name="torture",
-    writes=Chances(
-        drop=500,
-        mute=500,
-        hang_up=700,
-        cut=300,
-        cut_chunked=200,
-        error_before=500,
-        error_after=700,
-        garbage=400,
-        delayed=1_500,
-        delay_ms=(100, 6_000),
-        late=1_500,
-        late_ms=(100, 3_000),
-    ),
+    writes=msgspec.structs.replace(HOSTILE.writes, delay_ms=(100, 6_000), late_ms=(100, 3_000)),
     # Fewer: each refusal with 429 is a second without any request.
     reads=Chances(
         drop=250,
