@@ -19,6 +19,10 @@ class StoreIntegrityError(StoreError):
     """A commit contradicts what the database holds, for instance a trade that is in the books already."""
 
 
+class StoreFencedError(StoreError):
+    """Another worker has this account now, or may have it; nothing that this one decides counts any more."""
+
+
 class HandlerError(PhasewrightError):
     """A guard, an action or an effect of the machine has no handler, or one that cannot be called."""
 

@@ -12,7 +12,8 @@ class EventContext(msgspec.Struct):
 
     `at` is when it happened, in milliseconds since the epoch (UTC). `id` names this delivery where the event declares
     no identity, or where its producer knows better. `intent` and `attempt` name the effect that the event answers,
-    `generation` the visit of the phase whose timer raised it.
+    `generation` the visit of the phase whose timer raised it, `message` the row of a shared store's inbox that brought
+    it.
     """
 
     event: str
@@ -23,6 +24,7 @@ class EventContext(msgspec.Struct):
     intent: str | None = None
     attempt: int = 0
     generation: int | None = None
+    message: int | None = None
 
 
 class Outcome(StrEnum):

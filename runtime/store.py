@@ -46,7 +46,8 @@ class Commit(msgspec.Struct):
     """All that one event changed. Either all of it is in the store or none.
 
     `expected_version` is the version on which the decision was based (0: the instance is new). A commit without
-    `snapshot` leaves version and snapshot as they are.
+    `snapshot` leaves version and snapshot as they are. `answered` lists the messages of a shared store's inbox that are
+    done with it.
     """
 
     instance: str
@@ -62,6 +63,7 @@ class Commit(msgspec.Struct):
     requested: list[Intent]
     finished: list[tuple[str, int, str]]
     portfolio: PortfolioChange | None
+    answered: list[int] = []
 
 
 class StoredInstance(msgspec.Struct, frozen=True):
@@ -114,6 +116,7 @@ class Store(Protocol):
         Raises:
             StoreConflictError: an instance is not at the expected version.
             StoreIntegrityError: a journal entry or an intent is there already.
+            StoreFencedError: in a shared store, the account is another worker's by now.
         """
         ...
 

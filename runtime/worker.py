@@ -169,8 +169,7 @@ class Worker:
             with self.portfolio.begin("", now) as transaction:
                 new = transaction.deposit(reference, currency, amount)
             if new:
-                definition = self.machine.definition
-                commit = Commit("", definition.name, definition.digest, now, 0, 0, "", None, [], [], [], [], None)
+                commit = self._bare_commit(now)
                 commit.portfolio = transaction.change
                 await self._write([commit], _Before(self))
             return new
@@ -334,7 +333,7 @@ class Worker:
                 before.keep(instance)
                 receipt, made = self._dispatcher.process(instance, ctx, now)
                 receipts.append(receipt)
-                commits += made
+                commits += self._answered(ctx, made, now)
         except BaseException as error:
             # A handler's failure is a receipt; this is a defect. The store is right, memory may not be.
             self._give_up(error, group)
@@ -363,6 +362,7 @@ class Worker:
         instance, now, before = self.instances[ctx.instance], self.clock.now(), _Before(self)
         before.keep(instance)
         receipt, commits = self._dispatcher.refuse(instance, ctx, now, error)
+        commits = self._answered(ctx, commits, now)
         try:
             await self._write(commits, before, group)
         except StoreIntegrityError as again:
@@ -371,6 +371,20 @@ class Worker:
         self._release(commits)
         if not future.done():
             future.set_result(receipt)
+
+    def _answered(self, ctx: EventContext, commits: list[Commit], now: int) -> list[Commit]:
+        """The commits of an event, one of which takes the message that brought it out of the inbox."""
+        if ctx.message is None:
+            return commits
+        if not commits:
+            commits = [self._bare_commit(now)]
+        commits[0].answered.append(ctx.message)
+        return commits
+
+    def _bare_commit(self, now: int) -> Commit:
+        """One that is about no instance."""
+        definition = self.machine.definition
+        return Commit("", definition.name, definition.digest, now, 0, 0, "", None, [], [], [], [], None)
 
     async def _write(self, commits: list[Commit], before: _Before, group: Iterable[Delivery] = ()) -> None:
         """Write the commits, or take them back in memory. The worker goes on only after a StoreIntegrityError."""
@@ -415,10 +429,7 @@ class Worker:
     async def _withdraw(self, claim: Claim) -> None:
         async with self._turn:
             self._require_working()
-            definition = self.machine.definition
-            commit = Commit(
-                "", definition.name, definition.digest, self.clock.now(), 0, 0, "", None, [], [], [], [], None
-            )
+            commit = self._bare_commit(self.clock.now())
             commit.finished = [(claim.intent_id, claim.attempt, WITHDRAWN)]
             await self._write([commit], _Before(self))
             self._open_attempts.pop(claim.intent_id, None)
