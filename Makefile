@@ -7,7 +7,8 @@ INSTALLED := $(VENV)/.installed
 LOCKS := requirements.lock requirements-data.lock pyproject.toml
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
 
-.PHONY: help install run test lint format generate check verify mutate simulate-faults torture diagrams report lock clean
+.PHONY: help install run test lint format generate check verify mutate simulate-faults torture bench bench-ci diagrams \
+  report lock clean
 
 help:  ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +58,12 @@ simulate-faults: $(INSTALLED)  ## Play SEEDS=20000 schedules of crashes and faul
 
 torture: $(INSTALLED)  ## Try POINTS=10000 faults and kills on a bot and a venue over the wire; goes on where it was stopped.
 	@$(BIN)/python tests/torture/torture.py --points $(or $(POINTS),10000)
+
+bench: $(INSTALLED)  ## Measure everything against others and write bench/results/index.html (an hour, best left alone).
+	@$(BIN)/python -m bench.run --date $$(date -u +%F)
+
+bench-ci: $(INSTALLED)  ## Measure for a minute, and fail when a ratio falls behind.
+	@$(BIN)/python -m bench.run --scale ci
 
 diagrams: $(INSTALLED)  ## Write the diagrams as PNG into var/diagrams/.
 	@$(BIN)/phasewright generate --png var/diagrams
