@@ -41,7 +41,7 @@ from engine.exchange.gateway import (
 from engine.exchange.liquidity import Liquidity
 from engine.exchange.paper_file import PaperExchangeError, Synchronous
 from engine.exchange.paper_rules import bare, broken_rule, changes, new_trade, to_tick, worst_cost
-from engine.exchange.paper_store import BookOrder, PaperStore, Request, plain
+from engine.exchange.paper_store import Balance, BookOrder, PaperStore, Request, plain
 from engine.exchange.price_path import PricePath
 
 _EXACT = Context(prec=60)
@@ -59,6 +59,8 @@ class PaperSettings(msgspec.Struct, frozen=True):
     profile: FaultProfile
     participation: Decimal = Decimal("0.1")
     slice_ms: int = 10_000
+    first_order: int = 1
+    """The number of the first order, for exchanges of several accounts whose orders are to have different numbers."""
 
 
 class BookTrade(msgspec.Struct, frozen=True):
@@ -93,10 +95,7 @@ class PaperExchange:
         try:
             self._refuse_other_settings(path)
             self._prices = prices
-            self._liquidity = {
-                symbol: Liquidity(prices[symbol], settings.participation, settings.slice_ms, market.amount_step)
-                for symbol, market in self.markets.items()
-            }
+            self._liquidity: dict[str, Liquidity] = {}
             self._load()
         except BaseException:
             self._store.close()
@@ -117,15 +116,36 @@ class PaperExchange:
         self._listeners: list[Callable[[OrderState], None]] = []
         self._deliveries: list[tuple[int, int, OrderState]] = []
         self._balances = self._store.balances()
+        self._changed = set(self._balances)
         for symbol, (ends_at, used) in self._store.slices().items():
-            self._liquidity[symbol].take(ends_at, used)
+            self._liquidity_of(symbol).take(ends_at, used)
         self._arrivals = [_arrival(request) for request in self._store.requests_under_way()]
         heapq.heapify(self._arrivals)
-        self._live: dict[str, list[BookOrder]] = {symbol: [] for symbol in sorted(self.markets)}
+        self._live: dict[str, dict[int, BookOrder]] = {symbol: {} for symbol in self.markets}
+        self._by_client_id: dict[str, BookOrder] = {}
+        self._fills: list[_Fill] = []
         for order in self._store.open_orders():
-            self._live[order.request.symbol].append(order)
-        self._next_seq = self._store.next_order_seq()
+            self._add_live(order)
+        self._next_seq = max(self._store.next_order_seq(), self._settings.first_order)
         self._due = self._next_change()
+
+    def _liquidity_of(self, symbol: str) -> Liquidity:
+        known = self._liquidity.get(symbol)
+        if known is None:
+            settings, step = self._settings, self.markets[symbol].amount_step
+            known = Liquidity(self._prices[symbol], settings.participation, settings.slice_ms, step)
+            self._liquidity[symbol] = known
+        return known
+
+    def _add_live(self, order: BookOrder) -> None:
+        self._live[order.request.symbol][order.seq] = order
+        self._by_client_id[order.request.client_order_id] = order
+        self._fill_next(order, order.next_fill)
+
+    def _fill_next(self, order: BookOrder, instant: int | None) -> None:
+        order.next_fill = instant
+        if instant is not None:
+            heapq.heappush(self._fills, (instant, order.request.symbol, *_priority(order)))
 
     def close(self) -> None:
         """Release the file. Safe to call twice; nothing is lost without it."""
@@ -147,7 +167,10 @@ class PaperExchange:
         if self._due is not None and self._due <= to:
             with self._store.transaction(), localcontext(_EXACT):
                 while (instant := self._next_change()) is not None and instant <= to:
-                    if not self._fill_one(instant):
+                    order = self._next_filled()
+                    if order is not None and order.next_fill == instant:
+                        self._fill(order, instant)
+                    else:
                         self._arrive(heapq.heappop(self._arrivals)[-1])
             self._due = self._next_change()
         self._now = max(self._now, to)
@@ -164,24 +187,34 @@ class PaperExchange:
             for listener in self._listeners:
                 listener(state)
 
-    def prices_changed(self, now: int) -> None:
-        """Ask the price paths anew when each open order fills: they are not from `now` on what they were."""
-        if not any(self._live.values()):
+    def prices_changed(self, now: int, symbol: str | None = None) -> None:
+        """Ask the price paths (or that of `symbol`) anew when each open order fills: they are not from `now` on what
+        they were."""
+        orders = self.open_book_orders(symbol)
+        if not orders:
             return
         with self._store.transaction():
-            for symbol, orders in self._live.items():
-                for order in orders:
-                    request = order.request
-                    order.next_fill = self._liquidity[symbol].next_fill(request.side, request.price, now)
-                    self._store.save_order(order)
+            for order in orders:
+                request = order.request
+                instant = self._liquidity_of(request.symbol).next_fill(request.side, request.price, now)
+                self._fill_next(order, instant)
+                self._store.save_order(order)
         self._due = self._next_change()
 
     def _next_change(self) -> int | None:
-        change = self._arrivals[0][0] if self._arrivals else None
-        for orders in self._live.values():
-            for order in orders:
-                change = _earlier(change, order.next_fill)
-        return change
+        filled = self._next_filled()
+        return _earlier(self._arrivals[0][0] if self._arrivals else None, None if filled is None else filled.next_fill)
+
+    def _next_filled(self) -> BookOrder | None:
+        """The order that fills next."""
+        while self._fills:
+            instant, symbol, *_, seq = self._fills[0]
+            order = self._live[symbol].get(seq)
+            if order is not None and order.next_fill == instant:
+                return order
+            # Closed, or put off: it is in the heap again if it fills at all.
+            heapq.heappop(self._fills)
+        return None
 
     # --- requests ---------------------------------------------------------------------------------------------
 
@@ -258,7 +291,7 @@ class PaperExchange:
 
     def _arrive_order(self, request: Request, order: OrderRequest) -> None:
         at = request.arrives_at
-        twin = self._open_order(order.client_order_id)
+        twin = self._by_client_id.get(order.client_order_id)
         if twin is not None:
             self._settle(request, "duplicate", "an open order has this client order id", twin.seq)
             return
@@ -279,7 +312,7 @@ class PaperExchange:
             return
         balance.free -= locked
         balance.locked += locked
-        self._store.save_balance(currency, balance)
+        self._save_balance(currency, balance)
         self._open(request, order, locked)
 
     def _open(self, request: Request, order: OrderRequest, locked: Decimal) -> None:
@@ -296,7 +329,7 @@ class PaperExchange:
             closed_at=None,
             filled=_ZERO,
             locked=locked,
-            next_fill=self._liquidity[order.symbol].next_fill(order.side, order.price, at),
+            next_fill=self._liquidity_of(order.symbol).next_fill(order.side, order.price, at),
             reports=0,
             reported_until=0,
             trades=[],
@@ -304,12 +337,12 @@ class PaperExchange:
         self._next_seq += 1
         self._store.add_order(opened)
         self._settle(request, "accepted", order_seq=opened.seq)
-        self._live[order.symbol].append(opened)
+        self._add_live(opened)
         self._report(opened, at)
 
     def _arrive_cancel(self, request: Request) -> None:
         at = request.arrives_at
-        order = self._open_order(request.client_order_id)
+        order = self._by_client_id.get(request.client_order_id)
         if order is None:
             known = self._store.orders_of(request.client_order_id)
             if known:
@@ -330,17 +363,9 @@ class PaperExchange:
 
     # --- matching ---------------------------------------------------------------------------------------------
 
-    def _fill_one(self, instant: int) -> bool:
-        for orders in self._live.values():
-            due = [order for order in orders if order.next_fill == instant]
-            if due:
-                self._fill(min(due, key=_priority), instant)
-                return True
-        return False
-
     def _fill(self, order: BookOrder, at: int) -> None:
         request = order.request
-        market, liquidity = self.markets[request.symbol], self._liquidity[request.symbol]
+        market, liquidity = self.markets[request.symbol], self._liquidity_of(request.symbol)
         bar = self._prices[request.symbol].bar_at(at)
         assert bar is not None
         piece, left = liquidity.left_at(bar, at)
@@ -357,7 +382,7 @@ class PaperExchange:
             self._finish(order, OrderStatus.FILLED, at)
         else:
             ready_at = at + part.then_ms if order.filled == part.upto else piece.ends_at
-            order.next_fill = liquidity.next_fill(request.side, request.price, ready_at)
+            self._fill_next(order, liquidity.next_fill(request.side, request.price, ready_at))
             self._report(order, at)
         if qty == left:
             self._put_off(request.symbol, piece.ends_at)
@@ -388,9 +413,10 @@ class PaperExchange:
 
     def _put_off(self, symbol: str, until: int) -> None:
         """The slice is used up: whoever counted on it waits for the next one."""
-        for order in self._live[symbol]:
+        liquidity = self._liquidity_of(symbol)
+        for order in self._live[symbol].values():
             if order.next_fill is not None and order.next_fill < until:
-                order.next_fill = self._liquidity[symbol].next_fill(order.request.side, order.request.price, until)
+                self._fill_next(order, liquidity.next_fill(order.request.side, order.request.price, until))
                 self._store.save_order(order)
 
     def _finish(self, order: BookOrder, status: OrderStatus, at: int) -> None:
@@ -401,8 +427,9 @@ class PaperExchange:
         balance.free += order.locked
         order.locked = _ZERO
         order.status, order.closed_at, order.next_fill = status, at, None
-        self._store.save_balance(currency, balance)
-        self._live[order.request.symbol].remove(order)
+        self._save_balance(currency, balance)
+        del self._live[order.request.symbol][order.seq]
+        del self._by_client_id[order.request.client_order_id]
         self._report(order, at)
 
     def _report(self, order: BookOrder, at: int) -> None:
@@ -472,9 +499,13 @@ class PaperExchange:
             quote.free += order.locked - cost - kept
             order.locked = kept
             base.free += trade.qty - trade.fee if market.fee_in_base else trade.qty
-        self._store.save_balance(market.base, base)
-        self._store.save_balance(market.quote, quote)
+        self._save_balance(market.base, base)
+        self._save_balance(market.quote, quote)
         return True
+
+    def _save_balance(self, currency: str, balance: Balance) -> None:
+        self._store.save_balance(currency, balance)
+        self._changed.add(currency)
 
     # --- the books --------------------------------------------------------------------------------------------
     # Whoever asks may live before the last change here (a process that was killed and does its last instant again):
@@ -516,6 +547,12 @@ class PaperExchange:
         """What is not locked in open orders, by currency."""
         return {currency: bare(balance.free) for currency, balance in self._balances.items()}
 
+    def changed_balances(self) -> dict[str, tuple[Decimal, Decimal]]:
+        """What is free and what is locked of each currency that changed since the last call; at first, of all."""
+        changed = {name: self._balances[name] for name in sorted(self._changed)}
+        self._changed.clear()
+        return {name: (bare(balance.free), bare(balance.locked)) for name, balance in changed.items()}
+
     def trades(self) -> list[BookTrade]:
         """Every trade ever made, in the order of time."""
         found = [
@@ -548,9 +585,19 @@ class PaperExchange:
         """Every order ever accepted on `symbol`, in the order of arrival, as they stand."""
         return self._store.orders_on(symbol)
 
+    def open_book_orders(self, symbol: str | None = None) -> list[BookOrder]:
+        """The orders that are open, all of them or those on `symbol`, in the order of arrival."""
+        if symbol is not None:
+            return list(self._live[symbol].values())
+        return sorted(self._by_client_id.values(), key=lambda order: order.seq)
+
     def orders_open_since(self, symbol: str, instant: int) -> list[BookOrder]:
         """The orders on `symbol` that were open at some time after `instant`, as they stand."""
         return self._store.orders_open_since(symbol, instant)
+
+    def book_orders(self) -> list[BookOrder]:
+        """Every order ever accepted, in the order of arrival, as they stand."""
+        return self._store.orders()
 
     def latest_change(self) -> int:
         """The latest instant that is in the books; 0 when they are empty."""
@@ -564,13 +611,6 @@ class PaperExchange:
         """The log of reports that were or will be delivered: (delivery, state), in the order of delivery."""
         return [(deliver_at, state) for deliver_at, _, state in sorted(self._store.reports_from(0))]
 
-    def _open_order(self, client_order_id: str) -> BookOrder | None:
-        for orders in self._live.values():
-            for order in orders:
-                if order.request.client_order_id == client_order_id:
-                    return order
-        return None
-
 
 def _arrival(request: Request) -> tuple[int, int, str, int, Request]:
     # Everything before the request itself is unique per request and says nothing of who was sent first, so that the
@@ -582,6 +622,10 @@ def _earlier(one: int | None, other: int | None) -> int | None:
     if one is None or other is None:
         return one if other is None else other
     return min(one, other)
+
+
+_Fill = tuple[int, str, bool, bool, Decimal, int]
+"""When and where an order fills, and its priority there."""
 
 
 def _priority(order: BookOrder) -> tuple[bool, bool, Decimal, int]:
