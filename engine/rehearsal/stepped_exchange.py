@@ -81,7 +81,7 @@ class SteppedExchange(PaperExchange):
         return next((one.reason for one in found if one.outcome == "refused"), None)
 
     def _live_order(self, client_order_id: str) -> BookOrder:
-        order = self._open_order(client_order_id)
+        order = self._by_client_id.get(client_order_id)
         if order is None:
             raise NoSuchOrderError(f"the exchange has no open order {client_order_id}")
         return order
