@@ -26,28 +26,27 @@ def is_behind(found: Mapping[str, Any]) -> bool:
     return bool(found["value"] < found["at_least"] if "at_least" in found else found["value"] > found["at_most"])
 
 
-def in_turns(cases: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+def in_turns(cases: Mapping[str, Callable[[], Callable[[], object]]], rounds: int) -> dict[str, list[float]]:
     """Seconds that each case took in each round; every round runs all of them, each round beginning with another one.
 
-    The garbage collector runs between the cases, not within them; it is on again afterwards.
+    A case is called to prepare itself and returns what is measured. The garbage collector runs before each, and during
+    it as it would in any program.
     """
     names = list(cases)
     taken: dict[str, list[float]] = {name: [] for name in names}
-    was_on = gc.isenabled()
+    gc.collect()
+    gc.freeze()
     try:
         for number in range(rounds):
             shift = number % len(names)
             for name in names[shift:] + names[:shift]:
+                work = cases[name]()
                 gc.collect()
-                gc.disable()
                 started = time.perf_counter()
-                cases[name]()
+                work()
                 taken[name].append(time.perf_counter() - started)
-                if was_on:
-                    gc.enable()
     finally:
-        if was_on:
-            gc.enable()
+        gc.unfreeze()
     return taken
 
 

@@ -28,8 +28,8 @@ def peers_python() -> Path:
         if not installed.is_file() or installed.read_text() != wanted:
             print(f"Installing the peers into {_VENV.name} (a few minutes)", file=sys.stderr, flush=True)
             venv.create(_VENV, with_pip=True, clear=True)
-            pip = [python, "-m", "pip", "--disable-pip-version-check", "--no-input", "--quiet"]
-            subprocess.run([*pip, "install", "--require-hashes", "-r", _LOCKED], check=True)
+            pip = [str(python), "-m", "pip", "--disable-pip-version-check", "--no-input", "--quiet"]
+            subprocess.run([*pip, "install", "--require-hashes", "-r", str(_LOCKED)], check=True)
             installed.write_text(wanted)
     return python
 
