@@ -30,7 +30,7 @@ class CcxtExchange:
     def __init__(self, name: str, credentials: Credentials, clock: Clock, *, sandbox: bool, url: str | None) -> None:
         exchange = exchange_named(name)
         self.name = name
-        self._client: Any = open_client(exchange, credentials, sandbox=sandbox, endpoint=url)
+        self._client: Any = open_client(exchange, credentials, sandbox=sandbox, endpoint=url, now=clock.now)
         self._wire = CcxtWire(exchange, self._client, credentials)
         self._clock = clock
         self.gateway = ClaimedGateway(self._wire, clock)

@@ -35,7 +35,7 @@ from engine.strategy.strategy import Strategy
 from generated.trading import DEFINITION, Config, ErrorOccurred, Phase, RecoverRequested
 from generated.trading.events import Payload
 from generated.trading.handlers import Actions, EffectHandlers, Guards
-from runtime.clock import Clock
+from runtime.clock import AnchoredClock
 from runtime.errors import PhasewrightError, StoreError
 from runtime.events import EventContext, Outcome, Receipt
 from runtime.ledger import DEPOSIT, ZERO
@@ -44,6 +44,10 @@ from runtime.store import Commit, Store
 from runtime.worker import Restart, Worker
 
 OPENING = "opening balance"
+CLOCK_SET = 1_000
+"""By how much (ms) the machine's clock must differ from the run's to count as set."""
+_CLOCK_CHECK = 60_000
+"""How often (ms) that is looked at."""
 AFTER_CLOSE = 1_000
 """How long (ms) after a bar's close it is asked for, at most: exchanges need a moment to finish it."""
 LATE_BAR = 3_000
@@ -70,7 +74,7 @@ class LiveRun:
         self,
         exchange: LiveExchange,
         store: Store,
-        clock: Clock,
+        clock: AnchoredClock,
         settings: Settings,
         live: LiveSettings,
         config: Config,
@@ -93,6 +97,7 @@ class LiveRun:
         self._seen_until: dict[str, int] = {}
         self._closes: dict[str, Decimal] = {}
         self._offset = 0
+        self._set_by = 0
         self._opening = ZERO
         self._reconciler: Reconciler
         self._troubles: dict[str, str] = {}
@@ -271,7 +276,13 @@ class LiveRun:
             TradeError: the exchange refuses the key.
             StoreError: something could not be written.
         """
-        work: list[Coroutine[Any, Any, None]] = [self.worker.run(stopping), self._bars(), self._looks(), self._watch()]
+        work: list[Coroutine[Any, Any, None]] = [
+            self.worker.run(stopping),
+            self._bars(),
+            self._looks(),
+            self._watch(),
+            self._mind_the_clock(),
+        ]
         tasks = [asyncio.create_task(one) for one in work]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -459,14 +470,42 @@ class LiveRun:
             self._offset = await self.exchange.clock_offset()
         except GatewayError:
             return
+        self._judge_clock()
+
+    async def _mind_the_clock(self) -> None:
+        """Notice soon that somebody set the machine's clock; what it means is judged by the exchange's."""
+        while True:
+            await self._sleep(_CLOCK_CHECK)
+            if abs(self.clock.set_by() - self._set_by) > CLOCK_SET:
+                self._look_soon.set()
+
+    def _judge_clock(self) -> None:
+        """The run's clock goes on evenly whatever the machine's is set to. It follows only where it is wrong itself, by
+        the exchange's word, and the machine's is right."""
+        exchange = self.exchange.name
+        self._set_by = set_by = self.clock.set_by()
+        told = f"this machine's clock was set {'forward' if set_by > 0 else 'back'} by {abs(set_by) / 1000:.0f} s"
+        if abs(self._offset) > MAX_OFFSET and abs(self._offset - set_by) <= MAX_OFFSET:
+            self.clock.follow()
+            self._offset -= set_by
+            self._set_by = self.clock.set_by()
+            self._note(f"{told} and agrees with {exchange}'s now: the bot goes by it from here on")
         if abs(self._offset) > MAX_OFFSET:
             self._trouble(
                 "clock",
-                f"this machine's clock is {abs(self._offset) / 1000:.1f} s off {self.exchange.name}'s; no order is "
-                "sent until it is set right (NTP)",
+                f"this machine's clock is {abs(self._offset) / 1000:.1f} s off {exchange}'s; no order is sent until it "
+                "is set right (NTP)",
             )
         else:
             self._well("clock", "the clock is right again")
+        if abs(self._set_by) > CLOCK_SET:
+            self._trouble(
+                "clock set",
+                f"{told} while the bot ran. It goes by the time that has passed since its start, which agrees with "
+                f"{exchange}'s clock. Set the machine's right before the next start (NTP)",
+            )
+        else:
+            self._well("clock set", "this machine's clock is right again")
 
     async def _remedy(self, difference: Difference) -> None:
         symbol = difference.symbol

@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 import heapq
 import time
+from collections.abc import Callable
 from itertools import count
 from typing import Protocol
+
+_SLICE = 10
+"""Seconds after which a sleeper looks at the clock again."""
 
 
 class Clock(Protocol):
@@ -21,20 +25,52 @@ class Clock(Protocol):
         ...
 
 
-class SystemClock:
-    """The machine's clock, never going backwards within one process."""
+class AnchoredClock(Clock, Protocol):
+    """A clock that goes on evenly while the machine's own is set, and can be told to follow it."""
 
-    def __init__(self) -> None:
-        self._last = 0
+    def set_by(self) -> int:
+        """How many milliseconds the machine's clock is ahead of this one: about as many as it was set by."""
+        ...
+
+    def follow(self) -> None:
+        """Show the machine's time from now on. Instants may then come twice, or be left out."""
+        ...
+
+
+def _elapsed() -> int:
+    """Nanoseconds that pass evenly, also while the machine sleeps: Linux counts those in CLOCK_BOOTTIME alone."""
+    return time.clock_gettime_ns(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
+class SystemClock:
+    """The machine's clock as it was at the start, and the time that has passed since. Whoever sets the machine's clock
+    moves no timer and no deadline; that it was set is seen in `set_by`.
+
+    Args:
+        wall: nanoseconds since the epoch, by the machine's clock.
+        elapsed: nanoseconds that pass evenly.
+    """
+
+    def __init__(self, wall: Callable[[], int] = time.time_ns, elapsed: Callable[[], int] = _elapsed) -> None:
+        self._wall = wall
+        self._elapsed = elapsed
+        self._ahead = 0
+        self.follow()
 
     def now(self) -> int:
-        self._last = max(self._last, time.time_ns() // 1_000_000)
-        return self._last
+        return (self._elapsed() + self._ahead) // 1_000_000
+
+    def set_by(self) -> int:
+        return self._wall() // 1_000_000 - self.now()
+
+    def follow(self) -> None:
+        self._ahead = self._wall() - self._elapsed()
 
     async def sleep_until(self, instant: int) -> None:
-        # In slices: a clock that is set while we wait must not make the wait longer by as much.
+        # In slices: the event loop's own time stands still while the machine sleeps, and this clock may be told to
+        # follow the machine's.
         while (remaining := instant - self.now()) > 0:  # noqa: ASYNC110
-            await asyncio.sleep(min(remaining / 1000, 60))
+            await asyncio.sleep(min(remaining / 1000, _SLICE))
 
 
 class VirtualClock:
@@ -54,6 +90,13 @@ class VirtualClock:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._sleepers, (instant, next(self._order), future))
         await future
+
+    def set_by(self) -> int:
+        """Nobody sets this one but its driver."""
+        return 0
+
+    def follow(self) -> None:
+        """There is no other to follow."""
 
     @property
     def sleeping(self) -> int:

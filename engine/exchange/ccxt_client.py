@@ -51,11 +51,17 @@ PINNED: ContextVar[Pin | None] = ContextVar("PINNED", default=None)
 
 
 def open_client(
-    exchange: Exchange, credentials: Credentials | None, *, sandbox: bool = False, endpoint: str | None = None
+    exchange: Exchange,
+    credentials: Credentials | None,
+    *,
+    sandbox: bool = False,
+    endpoint: str | None = None,
+    now: Callable[[], int] | None = None,
 ) -> Any:
     """A client for `exchange`, not yet connected.
 
     Args:
+        now: the present instant in milliseconds, for the stamps of its requests; without it, the machine's clock.
         endpoint: a venue in place of the exchange, by scheme and host, as in `http://127.0.0.1:8080`.
 
     Raises:
@@ -86,6 +92,8 @@ def open_client(
     client.has["fetchCurrencies"] = False
     client.expiry = exchange.expiry
     client.own_session = False
+    if now is not None:
+        client.milliseconds = now
     if credentials is not None:
         client.apiKey, client.secret, client.password = (
             credentials.api_key,
@@ -128,6 +136,15 @@ class _Pinned:
     moved: tuple[str, str] | None = None
     id: str
     options: dict[str, Any]
+    rateLimit: float  # noqa: N815
+    free_at = 0.0
+
+    async def throttle(self, cost: float | None = None) -> None:
+        # ccxt's own goes by the machine's clock: set back by an hour, it would send nothing for an hour.
+        now = asyncio.get_running_loop().time()
+        begin = max(now, self.free_at)
+        self.free_at = begin + self.rateLimit / 1_000 * (1 if cost is None else cost)
+        await asyncio.sleep(begin - now)
 
     def nonce(self) -> Any:
         pin = PINNED.get()

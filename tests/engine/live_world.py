@@ -112,12 +112,28 @@ class MeddledGateway(PaperGateway):
         return [state for state in self.open if state.symbol == symbol]
 
 
+class AnchoredVirtualClock(VirtualClock):
+    """Virtual time of a run, and a machine's clock beside it that a test sets."""
+
+    def __init__(self, start: int) -> None:
+        super().__init__(start)
+        self.set_ahead = self.followed = 0
+
+    def set_by(self) -> int:
+        return self.set_ahead
+
+    def follow(self) -> None:
+        self._now += self.set_ahead
+        self.followed += self.set_ahead
+        self.set_ahead = 0
+
+
 class PaperLive:
     """`LiveExchange` over the paper exchange."""
 
     name = "paper"
 
-    def __init__(self, exchange: PaperExchange, clock: VirtualClock, bars: dict[str, Series]) -> None:
+    def __init__(self, exchange: PaperExchange, clock: AnchoredVirtualClock, bars: dict[str, Series]) -> None:
         self.paper = exchange
         self.clock = clock
         self.bars = bars
@@ -130,7 +146,11 @@ class PaperLive:
     async def clock_offset(self) -> int:
         if self.gateway.failing is not None:
             raise self.gateway.failing
-        return self.offset
+        return self._ahead
+
+    @property
+    def _ahead(self) -> int:
+        return self.offset - self.clock.followed
 
     async def free(self, currency: str) -> Decimal:
         return self.paper.free().get(currency, Decimal(0))
@@ -138,7 +158,7 @@ class PaperLive:
     async def candles(self, symbol: str, length: int, since: int) -> Sequence[Candle]:
         if self.bars_fail:
             raise GatewayError("the bars cannot be read")
-        now = self.clock.now() + self.offset
+        now = self.clock.now() + self._ahead
         self.asked_for_bars += 1
         return [one for one in self.bars[symbol].candles if since <= one.opened_at <= now][:50]
 
@@ -164,7 +184,7 @@ class LiveWorld:
     ) -> None:
         self.symbols = symbols or ("BTC/USD",)
         self.settings, self.live = settings, live
-        self.clock = VirtualClock(START + begin * MINUTE + 500)
+        self.clock = AnchoredVirtualClock(START + begin * MINUTE + 500)
         bars = {symbol: series(symbol, closes) for symbol in self.symbols}
         paper = PaperSettings(
             tuple(market(symbol) for symbol in self.symbols),

@@ -319,6 +319,37 @@ def test_a_market_that_stands_still_is_told(tmp_path: Path) -> None:
         world.close()
 
 
+@pytest.mark.parametrize("step", [-3_600_000, 3_600_000])
+def test_a_clock_that_is_set_while_the_bot_runs_changes_nothing_and_is_told(world: LiveWorld, step: int) -> None:
+    world.start()
+    world.wait_for(lambda: world.phase() == Phase.POSITION)
+    world.clock.set_ahead = step
+    world.wait(20 * MINUTE)
+    assert world.path().count(Phase.POST_TRADE) >= 2, "it sells and buys all the same"
+    way = "back" if step < 0 else "forward"
+    told = [line for line in world.lines(What.TROUBLE) if "clock" in line]
+    assert len(told) == 1
+    assert f"clock was set {way} by 3600 s while the bot ran" in told[0]
+    world.clock.set_ahead = 0
+    world.wait(2 * MINUTE)
+    assert world.lines(What.WELL_AGAIN) == ["this machine's clock is right again"]
+
+
+@pytest.mark.parametrize("step", [-40_000, 40_000])
+def test_a_clock_that_is_set_right_is_followed(world: LiveWorld, step: int) -> None:
+    world.start()
+    world.exchange.offset = step
+    world.wait(11 * MINUTE)
+    assert [line for line in world.lines(What.TROUBLE) if "40.0 s off" in line]
+    world.clock.set_ahead = step
+    world.wait(2 * MINUTE)
+    assert world.clock.set_ahead == 0, "followed"
+    assert world.lines(What.WELL_AGAIN) == ["the clock is right again"]
+    assert any("agrees with paper's now" in line for line in world.lines(What.NOTE))
+    world.wait(15 * MINUTE)
+    assert Phase.POST_TRADE in world.path()
+
+
 def test_a_clock_that_goes_wrong_is_told(world: LiveWorld) -> None:
     world.start()
     world.exchange.offset = 40_000

@@ -355,14 +355,6 @@ async def test_sleepers_wake_in_the_order_of_their_instants_then_of_their_calls(
         clock.advance_to(249)
 
 
-def test_the_clock_of_this_machine_tells_milliseconds_and_never_goes_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = SystemClock()
-    assert abs(clock.now() - time.time() * 1000) < 5_000
-    before = clock.now()
-    monkeypatch.setattr(time, "time_ns", lambda: 0)
-    assert clock.now() >= before
-
-
 # -- telling ---------------------------------------------------------------------------------------------------------
 
 

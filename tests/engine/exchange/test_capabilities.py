@@ -561,3 +561,28 @@ def test_a_client_goes_only_where_it_can() -> None:
     assert "binance" not in moved, "not one address of the real exchange is left, stream or other"
     test_network = open_client(exchange_named("binance"), None, sandbox=True)
     assert "testnet" in test_network.urls["api"]["private"]
+
+
+# --- the machine's clock --------------------------------------------------------------------------------------------
+
+
+def test_a_machine_s_clock_that_is_set_back_holds_no_request_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    hour = 3_600.0
+    shown = iter([2 * hour, *[hour] * 10_000])
+    monkeypatch.setattr("ccxt.async_support.base.throttler.time", lambda: next(shown))
+    client = open_client(exchange_named("binance"), None)
+
+    async def paced() -> float:
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        for _ in range(4):
+            await asyncio.wait_for(client.throttle(1), 5)
+        return loop.time() - begun
+
+    assert 3 * client.rateLimit / 1_000 <= asyncio.run(paced()) < 5, "one after the other, at the exchange's pace"
+
+
+def test_whatever_is_stamped_is_stamped_by_the_clock_of_the_run() -> None:
+    client = open_client(exchange_named("binance"), Credentials("key", "secret"), now=lambda: 1_234_567)
+    signed = client.sign("account", "private")
+    assert "timestamp=1234567" in signed["url"]
