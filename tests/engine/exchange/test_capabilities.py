@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
@@ -569,8 +570,8 @@ def test_a_client_goes_only_where_it_can() -> None:
 def test_a_machine_s_clock_that_is_set_back_holds_no_request_back(monkeypatch: pytest.MonkeyPatch) -> None:
     hour = 3_600.0
     shown = iter([2 * hour, *[hour] * 10_000])
-    monkeypatch.setattr("ccxt.async_support.base.throttler.time", lambda: next(shown))
     client = open_client(exchange_named("binance"), None)
+    monkeypatch.setattr(sys.modules[type(client.throttler).__module__], "time", lambda: next(shown))
 
     async def paced() -> float:
         loop = asyncio.get_running_loop()
@@ -584,5 +585,5 @@ def test_a_machine_s_clock_that_is_set_back_holds_no_request_back(monkeypatch: p
 
 def test_whatever_is_stamped_is_stamped_by_the_clock_of_the_run() -> None:
     client = open_client(exchange_named("binance"), Credentials("key", "secret"), now=lambda: 1_234_567)
-    signed = client.sign("account", "private")
+    signed = client.sign("account", ["private"])
     assert "timestamp=1234567" in signed["url"]
