@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from enum import StrEnum
 from hashlib import blake2s
-from pathlib import Path
+from typing import Protocol
 from urllib.parse import urlsplit
 
 import msgspec
@@ -15,7 +15,7 @@ from engine.exchange.capabilities import exchange_named
 from engine.live_run import TradeError
 from engine.live_settings import confirmation_of
 from runtime.errors import ConfigError, StoreError
-from runtime.sqlite_store import SqliteStore
+from runtime.store import Store
 
 
 class Mode(StrEnum):
@@ -24,6 +24,18 @@ class Mode(StrEnum):
     REAL = "real money"
     SANDBOX = "sandbox"
     REHEARSAL = "rehearsal"
+
+
+class AccountStore(Store, Protocol):
+    """A store on which it is written whose it is."""
+
+    def label(self, key: str) -> str | None:
+        """What was written under `key`, None when nothing was."""
+        ...
+
+    def set_label(self, key: str, value: str) -> None:
+        """Write it; it replaces what was there under `key`."""
+        ...
 
 
 class Account(msgspec.Struct, frozen=True):
@@ -97,16 +109,17 @@ def database_name(exchange: str, mode: Mode) -> str:
     return f"{exchange}.db" if mode is Mode.REAL else f"{exchange}-{mode.value}.db"
 
 
-def account_of(store: SqliteStore) -> Account | None:
+def account_of(store: AccountStore) -> Account | None:
     """The account that the database is marked with; None for a recorded run, or a bot that never got to start."""
     label = store.label(ACCOUNT)
     return None if label is None else msgspec.json.decode(label, type=Account)
 
 
-def check_account(store: SqliteStore, path: Path, account: Account, *, new_key: bool) -> None:
+def check_account(store: AccountStore, place: object, account: Account, *, new_key: bool) -> None:
     """Refuse a database that belongs to another account.
 
     Args:
+        place: names the database in messages.
         new_key: the user says that it is another key of the same account.
 
     Raises:
@@ -116,24 +129,24 @@ def check_account(store: SqliteStore, path: Path, account: Account, *, new_key: 
     if known is None:
         if store.last_event_at() is not None or store.load().entries:
             raise StoreError(
-                f"{path}: this database belongs to a recorded run. Its money is not on any exchange. "
+                f"{place}: this database belongs to a recorded run. Its money is not on any exchange. "
                 "Give the bot a database of its own with --db."
             )
         return
     if (known.exchange, known.mode) != (account.exchange, account.mode):
         raise StoreError(
-            f"{path}: this database belongs to {known}, not to {account}. Two accounts in one database would be one "
+            f"{place}: this database belongs to {known}, not to {account}. Two accounts in one database would be one "
             "set of books for two purses. Give each bot a database of its own with --db."
         )
     if known.key != account.key and not new_key:
         raise StoreError(
-            f"{path}: this database was traded with another API key. If the key in use belongs to another account, "
+            f"{place}: this database was traded with another API key. If the key in use belongs to another account, "
             "give it a database of its own with --db. If it is a new key of the same account, say so once with "
             "--new-key."
         )
 
 
-def mark(store: SqliteStore, account: Account) -> None:
+def mark(store: AccountStore, account: Account) -> None:
     """Write on the database whose it is."""
     store.set_label(ACCOUNT, msgspec.json.encode(account).decode())
 

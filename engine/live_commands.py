@@ -13,42 +13,31 @@ from engine.account_books import live_orders, stored_books
 from engine.ccxt_exchange import CcxtExchange
 from engine.exchange.credentials import load_credentials
 from engine.live_account import (
-    Account,
     Mode,
     account_of,
-    check_account,
     check_loopback,
-    choose_mode,
     database_name,
     environment_name,
     hash_of_key,
     mark,
 )
+from engine.live_bot import BotOptions, open_bot, plan_bot
 from engine.live_control import Answer, Ask, listening
 from engine.live_notices import Notice, Tell, What
 from engine.live_run import LiveRun, prepare_patiently
 from engine.live_settings import LiveSettings
 from engine.reconciliation import Difference, Reconciler
-from engine.settings import Settings
-from generated.trading import KNOBS, Config
 from runtime.clock import SystemClock
-from runtime.config import load_config
 from runtime.effects import Intent
-from runtime.errors import ConfigError, PhasewrightError, StoreError
+from runtime.errors import PhasewrightError, StoreError
 from runtime.events import Outcome
 from runtime.sqlite_store import SqliteStore
 
 
-class TradeOptions(msgspec.Struct, frozen=True, kw_only=True):
+class TradeOptions(BotOptions, frozen=True, kw_only=True):
     """As they are written on the command line."""
 
-    exchange: str
-    symbols: tuple[str, ...]
     database: Path | None = None
-    sandbox: bool = False
-    live: bool = False
-    url: str | None = None
-    new_key: bool = False
 
 
 class Stopped(msgspec.Struct, frozen=True):
@@ -64,43 +53,18 @@ async def trade(options: TradeOptions, environment: Mapping[str, str], tell: Tel
     Raises:
         PhasewrightError: it cannot be traded, or not any longer; the message says what to do.
     """
-    settings = Settings.from_environment(environment)
-    live = LiveSettings.from_environment(environment)
-    config = load_config(Config, KNOBS, environment)
-    mode = choose_mode(
-        options.exchange,
-        live=options.live,
-        sandbox=options.sandbox,
-        url=options.url,
-        confirmation=live.confirmation,
-    )
-    if not settings.snapshots:
-        raise ConfigError(
-            "FSM_SNAPSHOT_ENABLED is false: without a database a restart would forget its orders and what it holds. "
-            "On an exchange the bot always keeps one; unset the variable."
-        )
-    if not options.symbols:
-        raise ConfigError("Say what to trade: --symbol BTC/USDT, once for each symbol.")
-    unnamed = Account(options.exchange, mode, "", options.url or "")
-    credentials = load_credentials(options.exchange, environment_name(unnamed), environment)
-    account = msgspec.structs.replace(unnamed, key=hash_of_key(options.exchange, credentials.api_key))
-    database = options.database or Path(settings.snapshot_dir) / database_name(options.exchange, mode)
-    clock = SystemClock()
+    plan = plan_bot(options, environment)
+    database = options.database or Path(plan.settings.snapshot_dir) / database_name(options.exchange, plan.account.mode)
     store = SqliteStore(database)
-    try:
-        check_account(store, database, account, new_key=options.new_key)
-        exchange = CcxtExchange(options.exchange, credentials, clock, sandbox=mode is Mode.SANDBOX, url=options.url)
-    except BaseException:
-        store.close()
-        raise
-    bot = LiveRun(exchange, store, clock, settings, live, config, options.symbols, tell)
+    bot = open_bot(plan, store, database, tell)
     stopping, interrupted = _signals()
     try:
         if not await prepare_patiently(bot, tell, stopping):
             # Nothing was asked for in this run; but an earlier one may have left orders.
             return Stopped(interrupted(), tuple(live_orders(stored_books(store.load(), store.namespace))))
-        mark(store, account)
-        tell(Notice(clock.now(), What.STARTED, "", "", _opening(options, account, settings, live, database)))
+        mark(store, plan.account)
+        opening = plan.opening(f"phasewright status --db {database}")
+        tell(Notice(bot.clock.now(), What.STARTED, "", "", opening))
 
         async def answer(ask: Ask) -> Answer:
             return await _recover(bot, ask.recover)
@@ -108,7 +72,7 @@ async def trade(options: TradeOptions, environment: Mapping[str, str], tell: Tel
         async with listening(database, answer) as reachable:
             if not reachable:
                 text = "no socket can be made beside the database: `phasewright recover` will not reach this bot"
-                tell(Notice(clock.now(), What.TROUBLE, "", "", text))
+                tell(Notice(bot.clock.now(), What.TROUBLE, "", "", text))
             await bot.start()
             await bot.run(stopping)
         return Stopped(interrupted(), tuple(bot.live_orders()))
@@ -131,15 +95,6 @@ def _signals() -> tuple[asyncio.Event, Callable[[], bool]]:
     for which in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(which, stop, which)
     return stopping, lambda: signal.SIGINT in came
-
-
-def _opening(options: TradeOptions, account: Account, settings: Settings, live: LiveSettings, database: Path) -> str:
-    where = f" at {options.url}" if options.url else ""
-    money = "REAL MONEY" if account.mode is Mode.REAL else account.mode.value
-    return (
-        f"trading {', '.join(options.symbols)} on {account.exchange}, {money}{where}: bars of {live.timeframe}, "
-        f"at most {settings.max_slots} trades at once. Look at it with `phasewright status --db {database}`"
-    )
 
 
 async def _recover(bot: LiveRun, symbol: str) -> Answer:
