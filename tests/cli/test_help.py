@@ -15,12 +15,13 @@ sys.argv = ["phasewright", *sys.argv[1:]]
 try:
     phasewright.main()
 finally:
-    print(*sorted(name for name in sys.modules if "." not in name), file=sys.stderr)
+    commands = {"codegen", "codegen.command_line", "engine", "engine.command_line"}
+    print(*sorted({name.partition(".")[0] for name in set(sys.modules) - commands}), file=sys.stderr)
 """
 
 
 def loaded_by(*arguments: str, cwd: Path) -> set[str]:
-    """The top-level modules that a command has imported by its end."""
+    """The top-level packages that a command has imported by its end, beyond the lists of commands."""
     done = subprocess.run(
         [sys.executable, "-c", PROBE, *arguments],
         cwd=cwd,
