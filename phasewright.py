@@ -32,7 +32,7 @@ review the diagrams in generated/.
 What the spec means: verify plays it against a hostile exchange, simulate lets you do so by hand, and mutate makes small
 mistakes in it to see who notices.
 
-The bot: run, trade, status, trades, audit, recover, reconcile, report. `phasewright run` trades a recorded market and
+The bot: run, trade, status, trades, audit, archive, recover, reconcile, report. `phasewright run` trades a recorded market and
 `phasewright trade` on an exchange; the others look at its database, also while it runs. `phasewright exchanges` lists
 where, and `phasewright venue` is an exchange to rehearse against.
 

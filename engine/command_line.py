@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -261,6 +262,10 @@ def audit(
     symbol: Symbol,
     db: Database = None,
     last: Annotated[int, typer.Option("--last", help="How many events.", min=1)] = 20,
+    archived: Annotated[
+        Path | None,
+        typer.Option("--archive", help="Look in this archive instead.", metavar="FILE", dir_okay=False),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Show what happened to a symbol, event by event.
@@ -270,13 +275,50 @@ def audit(
     """
     from engine import commands, terminal
 
-    rows = commands.audit(db or commands.default_database(os.environ), symbol, last)
+    if archived is None:
+        rows = commands.audit(db or commands.default_database(os.environ), symbol, last)
+    else:
+        from engine.audit_archive import archived_rows
+
+        rows = archived_rows(archived, symbol, last)
     if json:
         import msgspec
 
         print_json([msgspec.to_builtins(row) | {"payload": msgspec.Raw(row.payload)} for row in rows])
     else:
         terminal.show_audit(console(), rows)
+
+
+@app.command()
+def archive(
+    to: Annotated[
+        Path, typer.Option("--to", help="A new Parquet file for the old rows.", metavar="FILE", dir_okay=False)
+    ],
+    before: Annotated[
+        datetime,
+        typer.Option(
+            "--before", help="Rows from before this day go (UTC).", formats=["%Y-%m-%d"], metavar="YYYY-MM-DD"
+        ),
+    ],
+    db: Database = None,
+    json: Json = False,
+) -> None:
+    """Move old audit rows out of the database into a file.
+
+    Works while the bot is running. Books, orders and the latest row stay; the space in the database is used again.
+    `phasewright audit SYMBOL --archive FILE` shows what is in such a file, and so does any tool that reads Parquet.
+    """
+    from engine import commands
+    from engine.audit_archive import archive_audit
+
+    database = db or commands.default_database(os.environ)
+    moved = archive_audit(database, int(before.replace(tzinfo=UTC).timestamp() * 1000), to)
+    if json:
+        print_json(moved)
+    elif moved is None:
+        typer.echo(f"{database} has no audit rows from before {before:%Y-%m-%d}.")
+    else:
+        typer.echo(f"{moved.rows:,} audit rows are in {to} now ({moved.bytes / 1e6:,.1f} MB).")
 
 
 @app.command()
@@ -415,8 +457,6 @@ def console() -> Console:
 
 
 def _tell_resumed(stopped_at: int) -> None:
-    from datetime import UTC, datetime
-
     instant = datetime.fromtimestamp(stopped_at / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
     typer.echo(f"Going on from {instant} (UTC), where the database stops. --fresh starts anew.", err=True)
 
@@ -424,8 +464,6 @@ def _tell_resumed(stopped_at: int) -> None:
 @contextmanager
 def _progress() -> Iterator[Callable[[Progress], None]]:
     """A bar on a terminal, a line per tenth elsewhere; both on standard error."""
-    from datetime import UTC, datetime
-
     if not sys.stderr.isatty():
         tenths = 0
 

@@ -48,6 +48,7 @@ def loaded_by(*arguments: str, cwd: Path) -> set[str]:
         (["status"], ["--db PATH", "--json", "while a bot is running"]),
         (["trades"], ["--db PATH", "--json", "BTC/USD"]),
         (["audit"], ["--db PATH", "--last", "--json", "why nothing happened"]),
+        (["archive"], ["--to FILE", "--before", "--db PATH", "--json", "while the bot is running", "Parquet"]),
         (["recover"], ["--db PATH", "--data PATH", "--json", "stop a recorded run first", "nothing is assumed"]),
         (["trade"], ["--symbol", "--url URL", "--sandbox", "--live", "PHASEWRIGHT_LIVE", "killed at any moment"]),
         (["reconcile"], ["--db PATH", "--json", "change nothing", "while the bot is running", "Status 1"]),
