@@ -32,9 +32,9 @@ review the diagrams in generated/.
 What the spec means: verify plays it against a hostile exchange, simulate lets you do so by hand, and mutate makes small
 mistakes in it to see who notices.
 
-The bot: run, trade, status, trades, audit, archive, recover, reconcile, report. `phasewright run` trades a recorded market and
-`phasewright trade` on an exchange; the others look at its database, also while it runs. `phasewright exchanges` lists
-where, and `phasewright venue` is an exchange to rehearse against.
+The bot: run, trade, status, trades, audit, archive, recover, reconcile, report. `phasewright run` trades a recorded
+market and `phasewright trade` on an exchange; the others look at its database, also while it runs. `phasewright
+exchanges` lists where, and `phasewright venue` is an exchange to rehearse against.
 
 Exit status: 0 done; 1 something was found, refused or failed, and the message says what to do; 2 the command was
 called wrongly; 130 interrupted, run it again to go on.
