@@ -95,9 +95,12 @@ def explained(address: Address, wish: str) -> Iterator[None]:
     except psycopg.Error as error:
         raise StoreError(f"{address}: cannot {wish}: {_text(error)}. {_advice(error)}") from None
     except (ValueError, TypeError, ArithmeticError) as error:
-        raise StoreError(
-            f"{address}: cannot {wish}: {error}. No database can hold such a value; nothing was written."
-        ) from None
+        advice = (
+            "Something else than this program has written to the database; restore a backup."
+            if wish == "read"
+            else "No database can hold such a value; nothing was written."
+        )
+        raise StoreError(f"{address}: cannot {wish}: {error}. {advice}") from None
 
 
 def connect(address: Address, name: str, *, read_only: bool = False) -> Connection:
@@ -148,6 +151,14 @@ class Database:
         """
         with self._pool.connection(timeout) as connection:
             yield connection
+
+    def new_connection(self) -> Connection:
+        """One that is not lent but opened now and, by `with`, closed again.
+
+        Raises:
+            psycopg.Error: none is to be had.
+        """
+        return Connection.connect(**self.address.parameters(self.name, read_only=self.read_only))
 
     @property
     def closed(self) -> bool:
