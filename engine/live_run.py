@@ -1,5 +1,5 @@
 """The bot on the real clock: closed bars and reports of orders become events, and the exchange is held against the
-books at the start and from time to time.
+books from its start on, again and again.
 
 Nothing here decides about orders: the machine does, one commit per event, and whatever is under way at a crash is in
 its outbox. So the bot can be stopped or killed at any moment; orders that are live stay live at the exchange, and the
@@ -102,6 +102,7 @@ class LiveRun:
         self._reconciler: Reconciler
         self._troubles: dict[str, str] = {}
         self._differences: set[str] = set()
+        self._compared: set[str] = set()
         self._reports: set[asyncio.Task[None]] = set()
         self._look_soon = asyncio.Event()
         self._changed = asyncio.Event()
@@ -124,8 +125,7 @@ class LiveRun:
         self.markets = {symbol: all_markets[symbol] for symbol in wanted if symbol in all_markets}
         self.quote = _only_quote(self.markets)
         await self.exchange.gateway.balances()
-        for symbol in self.markets:
-            await self._read_history(symbol, known)
+        await self._read_histories(known)
         await self._find_cash(known)
 
     async def _measure_clock(self) -> None:
@@ -154,6 +154,21 @@ class LiveRun:
                 f"delisted or halted. {'Did you mean ' + ' or '.join(near) + '? ' if near else ''}"
                 "Symbols are written BASE/QUOTE, in capitals. Leave it out to trade the others; what the bot still "
                 "holds of it is looked after all the same."
+            )
+
+    async def _read_histories(self, known: Books) -> None:
+        """One symbol without prices keeps no bot from minding the others; they are asked for again at each close."""
+        failures: dict[str, GatewayError] = {}
+        for symbol in self.markets:
+            try:
+                await self._read_history(symbol, known)
+            except GatewayError as error:
+                failures[symbol] = error
+        if failures and len(failures) == len(self.markets):
+            raise next(iter(failures.values()))
+        for symbol, failure in failures.items():
+            self._trouble(
+                f"bars of {symbol}", f"no prices: {failure}. Nothing is bought or sold until there are", symbol
             )
 
     async def _read_history(self, symbol: str, known: Books) -> None:
@@ -200,11 +215,10 @@ class LiveRun:
             self._note("a trade's part of the cash is below the smallest order: it will not be bought", symbol)
 
     async def start(self) -> Restart:
-        """Load what is stored, go on with what was under way, and hold the exchange against the books.
+        """Load what is stored, go on with what was under way, and judge what is held.
 
         Raises:
             StoreError, LedgerMismatch: the books cannot be read, or do not add up.
-            TradeError: the exchange refuses the key.
         """
         rules = SizingRules(stop_pct=self.settings.stop_loss_pct)
         guards: Guards = TradingGuards(self.markets, rules)
@@ -237,9 +251,9 @@ class LiveRun:
             if symbol not in self.worker.instances and symbol not in self.worker.quarantined:
                 await self.worker.create(symbol)
         self._tell_start(restart)
-        await self.reconcile()
         for symbol in self.worker.instances:
-            # A position is judged at once, after however long an absence; a purchase waits for the next close.
+            # A position is judged at once, after however long an absence and however long the exchange takes to show
+            # its orders; a purchase waits for the next close, and until they agree with the books.
             self._judge(symbol, entering=False)
         return restart
 
@@ -370,7 +384,8 @@ class LiveRun:
         instance = self.worker.instances.get(symbol)
         if instance is None or symbol not in self._closes:
             return
-        if instance.phase == Phase.IDLE and (not entering or self.no_entries):
+        may_buy = entering and symbol in self._compared and not self.no_entries
+        if instance.phase == Phase.IDLE and not may_buy:
             return
         payload = bar_event(self._strategies[symbol], instance, self._seen_until[symbol])
         if payload is not None:
@@ -422,6 +437,7 @@ class LiveRun:
 
     async def _looks(self) -> None:
         while True:
+            await self.reconcile()
             due = asyncio.create_task(self._sleep(self.live.reconcile_every))
             asked = asyncio.create_task(self._look_soon.wait())
             try:
@@ -430,7 +446,6 @@ class LiveRun:
                 due.cancel()
                 asked.cancel()
             self._look_soon.clear()
-            await self.reconcile()
 
     async def reconcile(self) -> list[Difference]:
         """Hold the exchange against the books, and do what each difference asks for."""
@@ -447,18 +462,22 @@ class LiveRun:
             except GatewayError:
                 pass
             return []
-        readable = not any(difference.kind is Kind.UNREADABLE for difference in found)
-        if readable:
+        unread = {difference.symbol for difference in found if difference.kind is Kind.UNREADABLE}
+        if not unread:
             self._well("exchange", "the exchange answers again")
+        if "" not in unread:
+            self._compared |= self.worker.instances.keys() - unread
         known, self._differences = self._differences, {difference.text for difference in found}
         for difference in found:
             if difference.kind is Kind.UNREADABLE:
-                self._trouble("exchange", f"cannot be compared with the books: {difference.text}", difference.symbol)
+                waiting = "" if difference.symbol in self._compared else ". Nothing is bought there until it can"
+                text = f"cannot be compared with the books: {difference.text}{waiting}"
+                self._trouble("exchange", text, difference.symbol)
             elif difference.text not in known and difference.kind is not Kind.SURPLUS:
                 self._say(What.DIFFERENCE, difference.text, difference.symbol)
             await self._remedy(difference)
         entries = [difference.text for difference in found if difference.remedy is Remedy.NO_ENTRIES]
-        if entries or readable:
+        if entries or not unread:
             self.no_entries = " ".join(entries)
         return found
 

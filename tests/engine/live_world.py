@@ -76,12 +76,14 @@ class MeddledGateway(PaperGateway):
 
     def __init__(self, exchange: PaperExchange, clock: VirtualClock) -> None:
         super().__init__(exchange, clock)
+        self.clock = clock
         self.shown: dict[str, OrderState | Unknown | None] = {}
         self.open: list[OrderState] | None = None
         self.failing: GatewayError | None = None
         self.refused = ""
         self.hidden: dict[str, Decimal] = {}
         self.halted: set[str] = set()
+        self.lists_fail_after: int | None = None
 
     async def balances(self) -> Any:
         if self.refused:
@@ -107,6 +109,9 @@ class MeddledGateway(PaperGateway):
     async def open_orders(self, symbol: str) -> Sequence[OrderState]:
         if self.failing is not None:
             raise self.failing
+        if self.lists_fail_after is not None:
+            await self.clock.sleep_until(self.clock.now() + self.lists_fail_after)
+            raise GatewayError("no answer")
         if self.open is None:
             return await super().open_orders(symbol)
         return [state for state in self.open if state.symbol == symbol]
@@ -141,7 +146,7 @@ class PaperLive:
         self.key_refusal = ""
         self.offset = 0
         self.asked_for_bars = 0
-        self.bars_fail = False
+        self.bars_fail: bool | str = False
 
     async def clock_offset(self) -> int:
         if self.gateway.failing is not None:
@@ -156,7 +161,7 @@ class PaperLive:
         return self.paper.free().get(currency, Decimal(0))
 
     async def candles(self, symbol: str, length: int, since: int) -> Sequence[Candle]:
-        if self.bars_fail:
+        if self.bars_fail in (True, symbol):
             raise GatewayError("the bars cannot be read")
         now = self.clock.now() + self._ahead
         self.asked_for_bars += 1

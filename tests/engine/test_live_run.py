@@ -91,6 +91,52 @@ def test_after_an_absence_a_position_is_judged_at_once_and_nothing_is_bought_on_
         world.close()
 
 
+def test_a_position_is_judged_while_the_exchange_takes_its_time_to_show_its_orders(tmp_path: Path) -> None:
+    world = LiveWorld(tmp_path, closes=[100, 100, 101, 101, 101, 102, 99, 99, 99, 99, *[60] * 9])
+    try:
+        world.start()
+        world.wait_for(lambda: world.phase() == Phase.POSITION)
+        world.kill()
+        world.clock.advance_to(START + 13 * MINUTE + 20_000)
+        world.exchange.gateway.lists_fail_after = 45_000
+        world.start()
+        world.wait(1_000)
+        assert Phase.PLACE_SELL in world.path(), "the stop loss waits for no list"
+    finally:
+        world.close()
+
+
+def test_nothing_is_bought_until_the_books_were_compared(world: LiveWorld) -> None:
+    world.exchange.gateway.lists_fail_after = 45_000
+    world.start()
+    world.wait(20 * MINUTE)
+    assert Phase.PLACE_BUY not in world.path()
+    assert "no answer. Nothing is bought there until it can" in world.lines(What.TROUBLE)[0]
+    world.exchange.gateway.lists_fail_after = None
+    world.wait(25 * MINUTE)
+    assert Phase.POST_TRADE in world.path()
+    before = world.path().count(Phase.POST_TRADE)
+    world.exchange.gateway.lists_fail_after = 45_000
+    world.wait(25 * MINUTE)
+    assert world.path().count(Phase.POST_TRADE) > before, "once they were, an outage of the lists stops nothing"
+
+
+def test_a_symbol_without_prices_at_the_start_keeps_the_bot_from_no_other(tmp_path: Path) -> None:
+    world = LiveWorld(tmp_path, "BTC/USD", "ETH/USD", settings=msgspec.structs.replace(SETTINGS, max_slots=2))
+    try:
+        world.exchange.bars_fail = "ETH/USD"
+        world.start()
+        assert "no prices" in world.lines(What.TROUBLE)[0]
+        world.wait(20 * MINUTE)
+        assert Phase.POST_TRADE in world.path("BTC/USD")
+        assert Phase.PLACE_BUY not in world.path("ETH/USD")
+        world.exchange.bars_fail = False
+        world.wait(20 * MINUTE)
+        assert Phase.POST_TRADE in world.path("ETH/USD")
+    finally:
+        world.close()
+
+
 @pytest.mark.parametrize("after", [*range(0, 1_000, 90), 1_200, 5_000, 61_000])
 def test_a_kill_at_any_moment_loses_nothing(tmp_path: Path, after: int) -> None:
     slow = msgspec.structs.replace(PROMPT, name="slow", up_ms=(400, 400), down_ms=(400, 400))
