@@ -4,6 +4,10 @@ Virtual time jumps from one instant to the next at which something happens: a ba
 due, an effect goes on. At each instant the exchange comes first, then timers, then bars. A killed run goes on at the
 instant of its last commit and repeats it; what was done there before is recognised by its identity, so the resumed run
 ends where an uninterrupted one ends.
+
+Commits are grouped: they become durable, all at once, before a request leaves for the exchange, and by then the
+exchange has in its books whatever they rest on. So no request is ever ahead of the commit that asked for it, and no
+commit ahead of what it was told. What a kill takes is what nobody outside has seen; virtual time brings it again.
 """
 
 from __future__ import annotations
@@ -11,8 +15,10 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from decimal import Decimal
 from hashlib import blake2s
+from itertools import islice
 from pathlib import Path
 
 import msgspec
@@ -23,6 +29,7 @@ from engine.effects import TradingEffects
 from engine.exchange.faults import PROFILES
 from engine.exchange.gateway import Market, OrderState
 from engine.exchange.paper_exchange import PaperExchange, PaperSettings
+from engine.exchange.paper_file import PaperExchangeError
 from engine.exchange.paper_gateway import PaperGateway
 from engine.exchange.price_path import PricePath
 from engine.guards import TradingGuards
@@ -105,7 +112,7 @@ class RecordedRun:
         except BaseException:
             self.store.close()
             raise
-        self.gateway = PaperGateway(self.exchange, self.clock)
+        self.gateway = PaperGateway(self.exchange, self.clock, self._flush)
         effects: EffectHandlers = TradingEffects(
             self.gateway, self._strategies, lambda intent_id: self.worker.intent(intent_id)
         )
@@ -136,6 +143,7 @@ class RecordedRun:
                 slice_ms=max(one.length for one in self.series.values()),
             ),
             {symbol: PricePath(one) for symbol, one in self.series.items()},
+            grouped=True,
         )
 
     async def start(self) -> Restart:
@@ -155,6 +163,7 @@ class RecordedRun:
         self.exchange.resume(now)
         latest, closing = self._bars[self._next - 1] if self._next else (None, [])
         await self._instant(now, closing if latest == now else [])
+        self._flush()
         return restart
 
     async def run(self, on_progress: Callable[[Progress], None] | None = None) -> None:
@@ -163,21 +172,19 @@ class RecordedRun:
             return
         end = self._bars[-1][0]
         bars = sum(len(closing) for _, closing in self._bars)
-        done = sum(len(closing) for _, closing in self._bars[: self._next])
-        turn = 0
-        while (instant := self._next_instant()) is not None and instant <= end:
-            closing: Bars = []
-            if self._next < len(self._bars) and self._bars[self._next][0] == instant:
-                closing = self._bars[self._next][1]
-                self._next += 1
-                self._observe(closing)
-                done += len(closing)
+        done, counted, turns = 0, 0, 0
+        while (next_ := self._pass_quiet_bars()) is not None and next_[0] <= end:
+            instant, closing = next_
             await self._instant(instant, closing)
-            turn += 1
-            if turn % _TURN == 0:
+            turns += 1
+            if turns >= _TURN or self._next >= counted + _TURN:
+                done += sum(len(closing) for _, closing in self._bars[counted : self._next])
+                counted, turns = self._next, 0
+                self._flush()
                 if on_progress:
                     on_progress(Progress(instant, done, bars))
                 await asyncio.sleep(0)
+        self._flush()
         if on_progress:
             on_progress(Progress(end, bars, bars))
 
@@ -190,19 +197,47 @@ class RecordedRun:
         receipt = await self.worker.process(EventContext(request.event, symbol, self.clock.now(), request))
         await self.worker.settle()
         instance = self.worker.instances[symbol]
-        while instance.phase == Phase.RECOVERING and (instant := self._next_instant()) is not None:
+        while instance.phase == Phase.RECOVERING and (instant := self._next_due()) is not None:
             await self._instant(instant, [])
+        self._flush()
         return receipt, instance.phase
 
     async def close(self) -> None:
         """Let both databases go. What is committed stays."""
+        # Whatever cannot be written now is not needed: the next run does it again.
+        with suppress(StoreError, PaperExchangeError):
+            self._flush()
         await self.worker.stop()
         self.exchange.close()
 
-    def _next_instant(self) -> int | None:
-        bar = self._bars[self._next][0] if self._next < len(self._bars) else None
-        known = (bar, self.exchange.next_event_at(), self.worker.next_timer_at(), self.clock.next_wake())
+    def _flush(self) -> None:
+        """Make every commit durable, after what the exchange did: it must never know less than the bot."""
+        self.exchange.flush()
+        if isinstance(self.store, SqliteStore):
+            self.store.flush()
+
+    def _next_due(self) -> int | None:
+        """When something happens next, bars apart."""
+        known = (self.exchange.next_event_at(), self.worker.next_timer_at(), self.clock.next_wake())
         return min((instant for instant in known if instant is not None), default=None)
+
+    def _pass_quiet_bars(self) -> tuple[int, Bars] | None:
+        """Go on to the next instant at which something happens, and the bars that close there; None when nothing will.
+
+        A bar that changes nothing costs a look at it. After some of those there is an instant all the same, so that
+        whoever waits for progress, or wishes to stop, has a turn.
+        """
+        due, bars = self._next_due(), self._bars
+        if self._next == len(bars):
+            return None if due is None else (due, [])
+        for instant, closing in islice(bars, self._next, self._next + _TURN):
+            if due is not None and due < instant:
+                return due, []
+            self._next += 1
+            self._observe(closing)
+            if instant == due or self._worth_telling(instant, closing):
+                return instant, closing
+        return instant, []
 
     async def _instant(self, instant: int, closing: Bars) -> None:
         """Everything that happens at one instant, in its fixed order."""
@@ -210,7 +245,10 @@ class RecordedRun:
         self.exchange.advance(instant)
         self.exchange.deliver(instant)
         await self._settle()
-        if self._judge(instant, closing):
+        worth_telling = self._worth_telling(instant, closing)
+        if worth_telling:
+            for symbol, payload in worth_telling:
+                self._post(symbol, instant, payload)
             await self._settle()
 
     async def _settle(self) -> None:
@@ -221,19 +259,18 @@ class RecordedRun:
         for symbol, candle in closing:
             self._strategies[symbol].observe(candle)
 
-    def _judge(self, instant: int, closing: Bars) -> bool:
-        """Send an event to each symbol whose closing bar is worth one: what changes nothing costs nothing."""
-        sent = False
+    def _worth_telling(self, instant: int, closing: Bars) -> list[tuple[str, Payload]]:
+        """The event for each symbol whose closing bar is worth one: what changes nothing costs nothing."""
+        instances, strategies, found = self.worker.instances, self._strategies, []
         for symbol, _ in closing:
-            instance = self.worker.instances.get(symbol)
+            instance = instances.get(symbol)
             if instance is None or (instance.phase == Phase.IDLE and instance.snapshot.entered_at == instant):
                 # It may be idle because of this very bar; a run that is resumed here would judge the bar once more.
                 continue
-            payload = bar_event(self._strategies[symbol], instance, instant)
+            payload = bar_event(strategies[symbol], instance, instant)
             if payload is not None:
-                self._post(symbol, instant, payload)
-                sent = True
-        return sent
+                found.append((symbol, payload))
+        return found
 
     def _on_report(self, state: OrderState) -> None:
         if state.symbol in self.worker.instances:
@@ -279,7 +316,7 @@ def fingerprint(series: Mapping[str, Series], settings: Settings) -> str:
 def _open_store(database: Path | None, namespace: str) -> Store:
     if database is None:
         return MemoryStore(namespace)
-    store = SqliteStore(database, namespace=namespace)
+    store = SqliteStore(database, namespace=namespace, grouped=True)
     if store.namespace != namespace:
         store.close()
         raise StoreError(

@@ -63,6 +63,10 @@ _SELECT_INTENT = (
     "SELECT intent_id, instance, effect, number, request, generation, created_at, attempt, claimed_at, deadline "
     "FROM outbox"
 )
+_CHECKED_WHOLE = 100_000_000
+"""Bytes up to which all of a file is read through at every start, to see whether it is whole."""
+_LIVE = ("meta", "instances", "identities", "outbox", "journal", "balances", "reservations")
+"""What is read through of a longer one: all but the audit, which is history."""
 _DAMAGED = (
     "The file is damaged or not a database. Keep a copy of it and of its -wal file, and restore a backup; the exchange "
     "still knows every order and trade."
@@ -77,18 +81,25 @@ class SqliteStore:
         namespace: for a new file; by default one that no other store has.
         durable: True waits for the disk at every commit, so that not even a power cut undoes one. False survives the
             death of the process only.
+        grouped: nothing written is kept, and nobody else sees it, until `flush` makes all of it durable at once. For
+            whoever calls that before the outside sees anything: commits then wait for nothing.
         read_only: look, whatever else has the file open; `commit` and `claim` then fail.
 
     Raises:
         StoreError: the file cannot be used; the message says why and what to do.
     """
 
-    waits = True
-
     def __init__(
-        self, path: Path, *, namespace: str | None = None, durable: bool = True, read_only: bool = False
+        self,
+        path: Path,
+        *,
+        namespace: str | None = None,
+        durable: bool = True,
+        grouped: bool = False,
+        read_only: bool = False,
     ) -> None:
         self.path = path
+        self.waits = not grouped
         self._lock: FileLock | None = None
         if read_only and not path.is_file():
             raise StoreError(f"{path}: there is no such database. Start one with `phasewright run --db {path}`.")
@@ -150,9 +161,10 @@ class SqliteStore:
                 f"{self.path}: the database has schema version {version}, this program reads version "
                 f"{SCHEMA_VERSION}. Nothing was written. Use the version of phasewright that wrote it, or a newer one."
             )
-        found = self._one("PRAGMA quick_check(1)")
-        if found != "ok":
-            raise sqlite3.DatabaseError(" ".join(str(found).split()))
+        for part in ("1",) if self.path.stat().st_size < _CHECKED_WHOLE else _LIVE:
+            found = self._one(f"PRAGMA quick_check({part})")
+            if found != "ok":
+                raise sqlite3.DatabaseError(" ".join(str(found).split()))
         wal = Path(f"{self.path}-wal")
         if self.path.stat().st_size % self._one("PRAGMA page_size") and not (wal.exists() and wal.stat().st_size):
             raise sqlite3.DatabaseError("the last page is incomplete")  # SQLite reads it, padded with zeros
@@ -278,18 +290,37 @@ class SqliteStore:
                     self._write_entries(commit.portfolio.entries)
                     self._write_reservations(commit.portfolio.reservations)
 
+    def flush(self) -> None:
+        """Make everything durable that was written since the last call. After an error nothing of it was written."""
+        with self._explained("commit"):
+            if self._db.in_transaction:
+                try:
+                    self._db.execute("COMMIT")
+                except BaseException:
+                    self._undo("ROLLBACK")
+                    raise
+
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
+        begin, end, undo = "BEGIN IMMEDIATE", "COMMIT", ("ROLLBACK",)
+        if not self.waits:
+            if not self._db.in_transaction:
+                self._db.execute(begin)
+            begin, end, undo = "SAVEPOINT step", "RELEASE step", ("ROLLBACK TO step", "RELEASE step")
+        self._db.execute(begin)
         try:
             yield
-            self._db.execute("COMMIT")
+            self._db.execute(end)
         except BaseException:
-            # A disk that is full may refuse this too; without its COMMIT the transaction is void all the same.
-            with suppress(sqlite3.Error):
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
+            self._undo(*undo)
             raise
+
+    def _undo(self, *statements: str) -> None:
+        # A disk that is full may refuse this too; without its COMMIT the transaction is void all the same.
+        with suppress(sqlite3.Error):
+            for statement in statements:
+                if self._db.in_transaction:
+                    self._db.execute(statement)
 
     def _write_instances(self, commits: Sequence[Commit]) -> None:
         """One write per instance: each commit must follow the one before, the last one's snapshot stays."""

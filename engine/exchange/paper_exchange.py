@@ -76,6 +76,9 @@ class BookTrade(msgspec.Struct, frozen=True):
 class PaperExchange:
     """One account. Instants in milliseconds since the epoch; amounts in base, prices in quote currency.
 
+    When `grouped`, the file keeps what happened only when `flush` is called, and what had happened by then: for a bot
+    in virtual time, whose own commits wait as well.
+
     Raises:
         PaperExchangeError: from every method, when the file cannot be opened or written.
     """
@@ -86,12 +89,14 @@ class PaperExchange:
         settings: PaperSettings,
         prices: Mapping[str, PricePath],
         synchronous: Synchronous = "NORMAL",
+        *,
+        grouped: bool = False,
     ) -> None:
         self.markets: dict[str, Market] = {market.symbol: market for market in settings.markets}
         self._settings = settings
         currencies = {currency for market in settings.markets for currency in (market.base, market.quote)}
         deposits = dict.fromkeys(sorted(currencies), _ZERO) | settings.balances
-        self._store = PaperStore(path, msgspec.json.encode(settings), deposits, synchronous)
+        self._store = PaperStore(path, msgspec.json.encode(settings), deposits, synchronous, grouped=grouped)
         try:
             self._refuse_other_settings(path)
             self._prices = prices
@@ -147,8 +152,12 @@ class PaperExchange:
         if instant is not None:
             heapq.heappush(self._fills, (instant, order.request.symbol, *_priority(order)))
 
+    def flush(self) -> None:
+        """Write what happened since the last call into the file, when `grouped`; else it is there already."""
+        self._store.flush()
+
     def close(self) -> None:
-        """Release the file. Safe to call twice; nothing is lost without it."""
+        """Release the file. Safe to call twice; nothing is lost without it but what a `flush` was to keep."""
         self._store.close()
 
     def subscribe(self, listener: Callable[[OrderState], None]) -> None:

@@ -86,14 +86,23 @@ class Balance(msgspec.Struct):
 
 
 class PaperStore:
-    """Reads and writes the books. Writes belong inside `transaction()`.
+    """Reads and writes the books. Writes belong inside `transaction()`; when `grouped`, `flush` is what keeps them.
 
     Raises:
         PaperExchangeError: the file is owned by another process, damaged, foreign, newer, or cannot be written.
     """
 
-    def __init__(self, path: Path, settings: bytes, deposits: Mapping[str, Decimal], synchronous: Synchronous) -> None:
+    def __init__(
+        self,
+        path: Path,
+        settings: bytes,
+        deposits: Mapping[str, Decimal],
+        synchronous: Synchronous,
+        *,
+        grouped: bool = False,
+    ) -> None:
         self._path = path
+        self._grouped = grouped
         self._failed = False
         self._lock = FileLock(f"{path}.lock")
         try:
@@ -148,9 +157,11 @@ class PaperStore:
         if self._failed:
             raise self._stopped("an earlier change could not be written")
         try:
-            self._db.execute("BEGIN IMMEDIATE")
+            if not self._db.in_transaction:
+                self._db.execute("BEGIN IMMEDIATE")
             yield
-            self._db.execute("COMMIT")
+            if not self._grouped:
+                self._db.execute("COMMIT")
         except BaseException as error:
             self._failed = True
             if self._in_transaction():
@@ -158,6 +169,12 @@ class PaperStore:
             if isinstance(error, sqlite3.Error):
                 raise self._stopped(error) from error
             raise
+
+    def flush(self) -> None:
+        """Keep everything that was written since the last call, all of it or nothing. Raises as `transaction`."""
+        if self._failed or self._in_transaction():
+            with self.transaction():
+                self._db.execute("COMMIT")
 
     def _in_transaction(self) -> bool:
         try:

@@ -54,8 +54,8 @@ class DropBuy:
     """`Strategy` for one symbol.
 
     Keeps the bars that no later bar has topped, as a stack of falling closes: its first entry after any instant is the
-    highest close since then. That answers both "since the last `lookback` bars" and "since the position was opened",
-    at amortised constant cost per bar.
+    highest close since then. That answers both "since the last `lookback` bars" (`_recent` is where those begin) and
+    "since the position was opened", at amortised constant cost per bar.
     """
 
     name = "DROP_BUY"
@@ -70,36 +70,42 @@ class DropBuy:
         self._trail = _falls(p.trailing_pct)
         self._count = 0
         self._last: Candle | None = None
-        self._high = Decimal(0)
+        self._high = self._threshold = Decimal(0)
         self._dropped = self._dropped_before = False
         self._numbers: list[int] = []
         self._closed_at: list[int] = []
         self._closes: list[Decimal] = []
+        self._recent = 0
 
     @property
     def ready(self) -> bool:
         return self._count >= self.warm_up
 
     def observe(self, candle: Candle) -> None:
-        if self._last is not None and candle.opened_at <= self._last.opened_at:
-            raise ValueError(f"bar {candle.opened_at} is not newer than bar {self._last.opened_at}")
+        last, close, numbers, closes = self._last, candle.close, self._numbers, self._closes
+        if last is not None and candle.opened_at <= last.opened_at:
+            raise ValueError(f"bar {candle.opened_at} is not newer than bar {last.opened_at}")
         self._last = candle
-        self._count += 1
-        while self._closes and self._closes[-1] <= candle.close:
-            self._closes.pop()
-            self._closed_at.pop()
-            self._numbers.pop()
-        self._closes.append(candle.close)
-        self._closed_at.append(candle.closed_at)
-        self._numbers.append(self._count)
-        self._high = self._closes[bisect_right(self._numbers, self._count - self.parameters.lookback)]
+        self._count = count = self._count + 1
+        while closes and closes[-1] <= close:
+            del closes[-1], self._closed_at[-1], numbers[-1]
+        closes.append(close)
+        self._closed_at.append(candle.opened_at + candle.length)
+        numbers.append(count)
+        recent, oldest = min(self._recent, len(numbers) - 1), count - self.parameters.lookback
+        while numbers[recent] <= oldest:
+            recent += 1
+        self._recent = recent
+        if closes[recent] is not self._high:
+            self._high = closes[recent]
+            self._threshold = self._high * self._drop
         self._dropped_before = self._dropped
-        self._dropped = candle.close <= self._high * self._drop
+        self._dropped = close <= self._threshold
 
     def entry(self) -> EntrySignal | None:
         """Buys on the bar that crosses the threshold, not on those that stay below it: a stopped-out position is not
         bought again in the same fall."""
-        if self._last is None or not self.ready or not self._dropped or self._dropped_before:
+        if not self._dropped or self._dropped_before or self._last is None or not self.ready:
             return None
         fall = (1 - self._last.close / self._high) * 100
         return EntrySignal(

@@ -27,8 +27,8 @@ from runtime.sqlite_store import SqliteStore
 
 
 def arm(kill_at: int) -> None:
-    """Die at the `kill_at`-th of these moments: before and after every write of the bot, and before, at the end of and
-    after every transaction of the exchange."""
+    """Die at the `kill_at`-th of these moments: before and after every write of the bot and every time that either side
+    makes its writes last, and before, at the end of and after every transaction of the exchange."""
     moments = itertools.count(1)
 
     def moment() -> None:
@@ -44,8 +44,9 @@ def arm(kill_at: int) -> None:
 
         return written
 
-    for name in ("commit", "claim", "forget_identities"):
+    for name in ("commit", "claim", "forget_identities", "flush"):
         setattr(SqliteStore, name, around(getattr(SqliteStore, name)))
+    PaperStore.flush = around(PaperStore.flush)
     transaction = PaperStore.transaction
 
     @contextmanager
