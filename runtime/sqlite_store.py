@@ -302,7 +302,8 @@ class SqliteStore:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        begin, end, undo = "BEGIN IMMEDIATE", "COMMIT", ("ROLLBACK",)
+        undo: tuple[str, ...] = ("ROLLBACK",)
+        begin, end = "BEGIN IMMEDIATE", "COMMIT"
         if not self.waits:
             if not self._db.in_transaction:
                 self._db.execute(begin)
