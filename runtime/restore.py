@@ -34,6 +34,8 @@ def restore(machine: Machine, stored: StoredInstance, now: int) -> Instance | Qu
         return snapshot
     if snapshot.phase not in definition.phases:
         return _quarantine(stored, f"its phase {snapshot.phase} is not in {definition.source}")
+    if snapshot.timer is not None and snapshot.timer.event not in definition.events:
+        return _quarantine(stored, f"its timer's event {snapshot.timer.event} is not in {definition.source}")
     for event in snapshot.deferred:
         if event.event not in definition.events:
             return _quarantine(stored, f"its waiting event {event.event} is not in {definition.source}")

@@ -1,5 +1,6 @@
 """What cannot be understood is set aside with the reason and the way out; everything else starts."""
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -155,6 +156,15 @@ async def test_a_waiting_event_whose_payload_no_longer_fits() -> None:
     raw = world.store.load().instances[0].snapshot
     rewrite(world, snapshot=raw.replace(b'"qty":"1"', b'"qty":"one"'))
     assert "waiting event FILL cannot be read" in (await quarantined(world)).reason
+
+
+@asynchronous
+async def test_a_timer_whose_event_is_gone() -> None:
+    world = await two()
+    raw = world.store.load().instances[0].snapshot
+    timer = b'"timer":{"event":"GONE","due_at":1,"generation":0}'
+    rewrite(world, snapshot=re.sub(rb'"timer":(null|\{[^}]*\})', timer, raw))
+    assert "its timer's event GONE" in (await quarantined(world)).reason
 
 
 @asynchronous

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from runtime import sqlite_store
 from runtime.errors import StoreError
 from runtime.sqlite_store import APPLICATION_ID, SCHEMA_VERSION, SqliteStore
 from runtime.store_contract import commit_of, everything, full_commit, prepare
@@ -198,6 +199,30 @@ def test_a_flipped_page_is_noticed_at_the_start(tmp_path: Path) -> None:
         cut = tmp_path / str(page) / "bot.db"
         cut.write_bytes(spoiled)
         refused(cut, "damaged")
+
+
+def test_of_a_long_history_only_what_a_start_needs_is_read_through(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written(tmp_path / "bot.db")
+    with sqlite3.connect(path) as db:
+        roots = dict(db.execute("SELECT name, rootpage FROM sqlite_schema WHERE type = 'table'"))
+    whole = path.read_bytes()
+
+    def spoil(table: str) -> None:
+        at = (roots[table] - 1) * 4096
+        path.write_bytes(whole[:at] + b"\xa5" * 64 + whole[at + 64 :])
+
+    monkeypatch.setattr(sqlite_store, "_CHECKED_WHOLE", 0)
+    for table in ("instances", "outbox", "journal", "balances", "identities"):
+        spoil(table)
+        refused(path, "damaged")
+    spoil("audit")
+    store = SqliteStore(path)
+    assert len(store.load().instances) == 1
+    with pytest.raises(StoreError, match="damaged"):
+        store.audit()
+    store.close()
 
 
 @pytest.mark.parametrize(
