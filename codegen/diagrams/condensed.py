@@ -1,20 +1,23 @@
 """What the map of a machine shows: every phase, or, where that would be a thicket, groups as closed boxes.
 
 A large machine is drawn with all its groups closed. They are then opened one by one, from the outside in and the
-smallest first, as long as the map keeps to MOST_EDGES. Phases outside all groups count as a group of their own.
+smallest first, as long as the map keeps to MOST_EDGES and MOST_PHASES. Phases outside all groups count as a group of
+their own. Where even the closed groups have more than MOST_EDGES edges between them, those that stand for the most rows
+are drawn; what each box holds, and all that leads into it and out of it, is drawn on a sheet of its own (`atlas`).
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from codegen.diagrams.edges import HISTORY, MapEdge, map_edges
+from codegen.diagrams.edges import HISTORY, Around, MapEdge, Ways, bundled, ways
 from codegen.diagrams.style import EdgeKind
 from codegen.model import Machine
 
 MOST_EDGES = 100
+MOST_PHASES = 100
 OUTSIDE = "phases-outside-groups"
 
 
@@ -25,59 +28,117 @@ class MapView:
     edges: tuple[MapEdge, ...]
     closed: dict[str, int]
     box: dict[str, str]
-    """Where each phase is drawn: in itself, or in a closed box."""
+    """Where each phase and each group's history is drawn: in itself, or in a closed box."""
+    left_out: int = 0
+    """How many edges there are besides."""
 
 
 def map_view(machine: Machine) -> MapView:
     """The whole map, or one condensed to at most MOST_EDGES edges."""
-    edges = map_edges(machine)
+    return view_of(ways(machine))
+
+
+def view_of(drawn: Ways) -> MapView:
+    """As `map_view`, for who needs the ways as well."""
+    edges = bundled(drawn, drawn.rows, drawn.around, lambda row: (row.tail, row.target))
+    phases = drawn.machine.spec.phases
+    names = [*phases, *(f"{group}{HISTORY}" for group in drawn.machine.spec.groups)]
+    if len(edges) <= MOST_EDGES and len(phases) <= MOST_PHASES:
+        return MapView(edges, {}, {name: name for name in names})
+    holders = {name: _holders(drawn, name) for name in drawn.around}
+    sizes = Counter(holder for phase in phases for holder in holders[phase])
+    groups = sorted(drawn.machine.spec.groups, key=lambda name: (len(holders[name]), sizes[name]))
+    own = Counter(holders[phase][-1] for phase in phases)
+    return condensed(edges, holders, [OUTSIDE, *groups], own, names, sizes)
+
+
+def condensed(
+    edges: Sequence[MapEdge],
+    holders: Around,
+    groups: Sequence[str],
+    own: Mapping[str, int],
+    names: Sequence[str],
+    sizes: Mapping[str, int],
+    phases: int = 0,
+) -> MapView:
+    """The edges between boxes, of which as many are opened as can be.
+
+    Args:
+        holders: what is around each name, from the outermost in.
+        groups: what may be opened, in the order in which that is tried.
+        own: how many phases come to be seen when one is opened, besides those of the groups in it.
+        names: what is asked for in the view's `box`.
+        sizes: how many phases each group holds in all.
+        phases: how many are seen while every group is closed.
+    """
+    opened = _opened(edges, holders, groups, own, phases)
+    box = {name: box_of(holders, name, opened) for name in names}
+    shown = {holder: sizes[holder] for name, holder in box.items() if holder != name and sizes[holder]}
+    merged, left_out = most_telling(_merged(edges, holders, opened))
+    return MapView(merged, shown, box, left_out)
+
+
+def box_of(holders: Around, name: str, opened: set[str]) -> str:
+    """Where a name is drawn: in the outermost closed group that holds it, or as itself."""
+    return next((group for group in holders.get(name, ()) if group not in opened), name)
+
+
+def most_telling(edges: tuple[MapEdge, ...]) -> tuple[tuple[MapEdge, ...], int]:
+    """At most MOST_EDGES of the edges, the happy path and those that stand for the most rows, in the order in which
+    they came; and how many others there are."""
     if len(edges) <= MOST_EDGES:
-        return MapView(edges, {}, {phase: phase for phase in machine.spec.phases})
-    chains = _chains(machine)
+        return edges, 0
+    order = sorted(range(len(edges)), key=lambda at: (edges[at].kind is not EdgeKind.HAPPY, -len(edges[at].branches)))
+    kept = sorted(order[:MOST_EDGES])
+    return tuple(edges[at] for at in kept), len(edges) - MOST_EDGES
+
+
+def _holders(drawn: Ways, name: str) -> tuple[str, ...]:
+    """The groups around a name, from the outermost in. A phase outside all groups is in OUTSIDE."""
+    chain = tuple(reversed(drawn.around[name][1:]))
+    return chain or ((OUTSIDE,) if name in drawn.machine.spec.phases else ())
+
+
+def _opened(
+    edges: Sequence[MapEdge], holders: Around, groups: Sequence[str], own: Mapping[str, int], phases: int
+) -> set[str]:
+    """Every edge is looked at once for each group around its ends, however many groups there are."""
+    touching: defaultdict[str, list[MapEdge]] = defaultdict(list)
+    for edge in edges:
+        for group in dict.fromkeys((*holders.get(edge.tail, ()), *holders.get(edge.head, ()))):
+            touching[group].append(edge)
     opened: set[str] = set()
-    for name in _outside_in(machine, chains):
-        if set(chains.get(name, ())) <= opened and _count(edges, chains, opened | {name}) <= MOST_EDGES:
-            opened.add(name)
-    box = {phase: _box(chains, phase, opened) for phase in machine.spec.phases}
-    sizes = Counter(box.values())
-    closed = {name: sizes[name] for name in sizes if name not in machine.spec.phases}
-    return MapView(_merged(edges, chains, opened), closed, box)
+    drawn: Counter[tuple[str, str]] = Counter()
+
+    def count(some: Sequence[MapEdge], by: int) -> None:
+        for edge in some:
+            pair = box_of(holders, edge.tail, opened), box_of(holders, edge.head, opened)
+            if pair[0] != pair[1]:
+                drawn[pair] += by
+                if not drawn[pair]:
+                    del drawn[pair]
+
+    count(edges, 1)
+    for group in groups:
+        if not set(holders.get(group, ())) <= opened:
+            continue
+        count(touching[group], -1)
+        opened.add(group)
+        count(touching[group], 1)
+        if len(drawn) <= MOST_EDGES and phases + own.get(group, 0) <= MOST_PHASES:
+            phases += own.get(group, 0)
+            continue
+        count(touching[group], -1)
+        opened.discard(group)
+        count(touching[group], 1)
+    return opened
 
 
-def _chains(machine: Machine) -> dict[str, tuple[str, ...]]:
-    """The groups around every phase, group and history, from the outermost in."""
-    chains = {phase: tuple(reversed(groups)) or (OUTSIDE,) for phase, groups in machine.phase_groups.items()}
-    parents = {child: parent for parent, group in machine.spec.groups.items() for child in group.groups}
-    for name in machine.spec.groups:
-        chain: tuple[str, ...] = ()
-        outer = parents.get(name)
-        while outer is not None:
-            chain = (outer, *chain)
-            outer = parents.get(outer)
-        chains[name], chains[f"{name}{HISTORY}"] = chain, (*chain, name)
-    return chains
-
-
-def _outside_in(machine: Machine, chains: dict[str, tuple[str, ...]]) -> list[str]:
-    sizes = {name: len(phases) for name, phases in machine.group_phases.items()}
-    groups = sorted(machine.spec.groups, key=lambda name: (len(chains[name]), sizes[name]))
-    return [OUTSIDE, *groups]
-
-
-def _box(chains: dict[str, tuple[str, ...]], name: str, opened: set[str]) -> str:
-    return next((group for group in chains.get(name, ()) if group not in opened), name)
-
-
-def _count(edges: Sequence[MapEdge], chains: dict[str, tuple[str, ...]], opened: set[str]) -> int:
-    box = {name: _box(chains, name, opened) for edge in edges for name in (edge.tail, edge.head)}
-    return len({(box[edge.tail], box[edge.head]) for edge in edges if box[edge.tail] != box[edge.head]})
-
-
-def _merged(edges: Sequence[MapEdge], chains: dict[str, tuple[str, ...]], opened: set[str]) -> tuple[MapEdge, ...]:
+def _merged(edges: Sequence[MapEdge], holders: Around, opened: set[str]) -> tuple[MapEdge, ...]:
     """The edges between boxes. What stays within a closed box is not drawn."""
     together: dict[tuple[str, str], list[MapEdge]] = {}
     for edge in edges:
-        tail, head = _box(chains, edge.tail, opened), _box(chains, edge.head, opened)
+        tail, head = box_of(holders, edge.tail, opened), box_of(holders, edge.head, opened)
         if tail != head or tail == edge.tail:
             together.setdefault((tail, head), []).append(edge)
     return tuple(

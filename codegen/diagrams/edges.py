@@ -15,7 +15,7 @@ them TO as the target and its groups from the innermost out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -78,46 +78,88 @@ def from_event(machine: Machine, phase: str, event: str, cell: Cell, index: int)
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
+class Row:
+    """A branch that leaves its phase. `target` is a phase or a group's history."""
+
     phase: str
     tail: str
+    """Where the whole map draws it from: the phase, the group whose row it is if it holds the target, or ANY_PHASE."""
+    shared: str
+    """The group whose row it is, or ANY_PHASE for an `otherwise`; empty when the phase has a row there of its own."""
     target: str
     event: str
     branch: str
 
 
+Around = Mapping[str, tuple[str, ...]]
+"""Each name, and the groups that hold it, from the innermost out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """What every map of a machine is drawn from, worked out once."""
+
+    machine: Machine
+    rows: tuple[Row, ...]
+    around: Around
+    steps: frozenset[tuple[str, str]]
+    errors: frozenset[str]
+
+
+def ways(machine: Machine) -> Ways:
+    """The rows of the machine that lead somewhere, and what is asked of each."""
+    around = surroundings(machine)
+    return Ways(machine, tuple(_rows(machine, around)), around, happy_steps(machine), error_phases(machine))
+
+
 def map_edges(machine: Machine) -> tuple[MapEdge, ...]:
     """Every edge of the map, the happy path first, then in the order of the file."""
-    steps = happy_steps(machine)
-    bundles: dict[tuple[str, str], list[_Row]] = {}
-    for row in _rows(machine):
-        pair = (row.tail, row.target)
-        bundles.setdefault(pair if pair in steps else _bundle(machine, *pair), []).append(row)
-    errors = error_phases(machine)
-    edges = [_edge(machine, rows, steps, errors) for rows in bundles.values()]
+    drawn = ways(machine)
+    return bundled(drawn, drawn.rows, drawn.around, lambda row: (row.tail, row.target))
+
+
+def bundled(
+    drawn: Ways, rows: Iterable[Row], around: Around, ends: Callable[[Row], tuple[str, str]]
+) -> tuple[MapEdge, ...]:
+    """The edges of a map on which `ends` says between which names a row is drawn, and `around` what is around those."""
+    bundles: dict[tuple[str, str], list[tuple[Row, str, str]]] = {}
+    for row in rows:
+        pair = tail, head = ends(row)
+        if (row.tail, row.target) not in drawn.steps:
+            pair = _bundle(around[tail], around[head])
+        bundles.setdefault(pair, []).append((row, tail, head))
+    edges = [_edge(drawn, each, around) for each in bundles.values()]
     return tuple(sorted(edges, key=lambda edge: edge.kind is not EdgeKind.HAPPY))
 
 
-def _rows(machine: Machine) -> list[_Row]:
-    rows: list[_Row] = []
+def _rows(machine: Machine, around: Around) -> list[Row]:
+    rows: list[Row] = []
     loose: dict[str, list[int]] = {}
     own: set[tuple[str, str]] = set()
+    written: set[tuple[str, str]] = set()
     for phase, event, cell, branch in machine.rows():
         if not branch.leaves:
             continue
         target = branch.to if branch.to is not None else f"{branch.history}{HISTORY}"
-        tail = phase
+        tail, shared = phase, ""
         if from_event(machine, phase, event, cell, cell.branches.index(branch)):
+            shared = ANY_PHASE
             if not machine.phase_groups[phase] and phase != target:
                 loose.setdefault(target, []).append(len(rows))
-        elif cell.origin.kind == "group" and cell.origin.name in around(machine, target):
-            tail = cell.origin.name
+        elif cell.origin.kind == "group":
+            shared = cell.origin.name
+            if shared in around[target]:
+                tail = shared
+            else:
+                own.add((phase, target))
         else:
             own.add((phase, target))
-        rows.append(_Row(phase, tail, target, event, branch.id))
+            written.add((phase, target))
+        rows.append(Row(phase, tail, shared, target, event, branch.id))
     for place, row in enumerate(rows):
         if (row.phase, row.target) in own:
-            rows[place] = replace(row, tail=row.phase)
+            shared = "" if (row.phase, row.target) in written else row.shared
+            rows[place] = replace(row, tail=row.phase, shared=shared)
     for target, places in loose.items():
         unowned = [place for place in places if (rows[place].phase, target) not in own]
         if len({rows[place].phase for place in unowned}) > FEW:
@@ -126,14 +168,18 @@ def _rows(machine: Machine) -> list[_Row]:
     return rows
 
 
-def around(machine: Machine, name: str) -> tuple[str, ...]:
-    """A phase, a group or a group's history, and the groups that hold it, from the innermost out."""
-    if name in machine.phase_groups:
-        return (name, *machine.phase_groups[name])
-    if name.endswith(HISTORY):
-        return (name, *around(machine, name.removesuffix(HISTORY)))
-    outer = [parent for parent, group in machine.spec.groups.items() if name in group.groups]
-    return (name, *(around(machine, outer[0]) if outer else ()))
+def surroundings(machine: Machine) -> dict[str, tuple[str, ...]]:
+    """Each phase, group and group's history, and the groups that hold it, from the innermost out."""
+    parents = {child: parent for parent, group in machine.spec.groups.items() for child in group.groups}
+    around = {phase: (phase, *groups) for phase, groups in machine.phase_groups.items()}
+    around[ANY_PHASE] = (ANY_PHASE,)
+    for name in machine.spec.groups:
+        chain = [name]
+        while chain[-1] in parents:
+            chain.append(parents[chain[-1]])
+        around[name] = tuple(chain)
+        around[f"{name}{HISTORY}"] = (f"{name}{HISTORY}", *chain)
+    return around
 
 
 def inside(machine: Machine, name: str, group: str) -> bool:
@@ -141,34 +187,33 @@ def inside(machine: Machine, name: str, group: str) -> bool:
     return name in machine.group_phases[group] or name == f"{group}{HISTORY}"
 
 
-def _bundle(machine: Machine, tail: str, target: str) -> tuple[str, str]:
-    tails, targets = around(machine, tail), around(machine, target)
-    apart_tails = [name for name in tails if name not in targets]
-    apart_targets = [name for name in targets if name not in tails]
-    return (apart_tails or [tail])[-1], (apart_targets or [target])[-1]
+def _bundle(tails: tuple[str, ...], heads: tuple[str, ...]) -> tuple[str, str]:
+    apart_tails = [name for name in tails if name not in heads]
+    apart_heads = [name for name in heads if name not in tails]
+    return (apart_tails or tails[:1])[-1], (apart_heads or heads[:1])[-1]
 
 
-def _cover(machine: Machine, names: Iterable[str]) -> str:
-    """The smallest phase or group that holds all the names."""
-    chains = [around(machine, name) for name in dict.fromkeys(names)]
+def _cover(around: Around, names: Iterable[str]) -> str:
+    """The smallest name that holds all the names, which have one around them."""
+    chains = [around[name] for name in dict.fromkeys(names)]
     return next(name for name in chains[0] if all(name in chain for chain in chains))
 
 
-def _edge(machine: Machine, rows: list[_Row], steps: frozenset[tuple[str, str]], errors: frozenset[str]) -> MapEdge:
-    pairs = tuple(dict.fromkeys((row.tail, row.target) for row in rows))
-    if pairs[0] in steps:
+def _edge(drawn: Ways, rows: list[tuple[Row, str, str]], around: Around) -> MapEdge:
+    pairs = tuple(dict.fromkeys((row.tail, row.target) for row, _, _ in rows))
+    if any(pair in drawn.steps for pair in pairs):
         kind = EdgeKind.HAPPY
-    elif all(target in errors for _, target in pairs):
+    elif all(target in drawn.errors for _, target in pairs):
         kind = EdgeKind.ERROR
-    elif all(raises_timeout(machine, row.phase, row.event) for row in rows):
+    elif all(raises_timeout(drawn.machine, row.phase, row.event) for row, _, _ in rows):
         kind = EdgeKind.TIMEOUT
     else:
         kind = EdgeKind.PLAIN
     return MapEdge(
-        tail=_cover(machine, (tail for tail, _ in pairs)),
-        head=_cover(machine, (target for _, target in pairs)),
+        tail=_cover(around, (tail for _, tail, _ in rows)),
+        head=_cover(around, (head for _, _, head in rows)),
         kind=kind,
-        events=tuple(dict.fromkeys(row.event for row in rows)),
+        events=tuple(dict.fromkeys(row.event for row, _, _ in rows)),
         pairs=pairs,
-        branches=tuple(row.branch for row in rows),
+        branches=tuple(row.branch for row, _, _ in rows),
     )

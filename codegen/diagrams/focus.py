@@ -6,7 +6,7 @@ exactly one row of `leaving`, `staying` or `ignored`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from codegen.diagrams.edges import error_phases, from_event, happy_steps, raises_timeout
@@ -54,8 +54,8 @@ class Focus:
     """The events whose whole cell is defer, ignore or reject."""
 
 
-def focuses(machine: Machine) -> dict[str, Focus]:
-    """Each phase of the machine in focus."""
+def focuses(machine: Machine, only: Collection[str] = ()) -> dict[str, Focus]:
+    """Each phase of the machine in focus, or only some."""
     steps, errors = happy_steps(machine), error_phases(machine)
     rows = {phase: list(_rows(machine, phase, steps, errors)) for phase in machine.spec.phases}
     arriving: dict[str, dict[str, list[FocusRow]]] = {phase: {} for phase in machine.spec.phases}
@@ -65,7 +65,7 @@ def focuses(machine: Machine) -> dict[str, Focus]:
             for target in targets:
                 if target is not None and target != phase:
                     arriving[target].setdefault(phase, []).append(row)
-    return {phase: _focus(machine, phase, rows[phase], arriving[phase]) for phase in machine.spec.phases}
+    return {phase: _focus(machine, phase, rows[phase], arriving[phase]) for phase in only or machine.spec.phases}
 
 
 def _focus(machine: Machine, phase: str, own: Iterable[FocusRow], arriving: Mapping[str, Sequence[FocusRow]]) -> Focus:

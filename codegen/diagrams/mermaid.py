@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from codegen.diagrams import style
-from codegen.diagrams.condensed import OUTSIDE, MapView, map_view
+from codegen.diagrams.condensed import OUTSIDE, MapView
 from codegen.diagrams.edges import ANY_PHASE, HISTORY, MapEdge, error_phases, inside
 from codegen.diagrams.style import EdgeKind
 from codegen.model import Machine
 
 
-def mermaid(machine: Machine) -> str:
+def mermaid(machine: Machine, view: MapView) -> str:
     """The text of machine.mmd, without the note that it is generated. Its names are identifiers, which need no
     escaping; each has a prefix, because words such as `end` and `state` are Mermaid's own."""
-    view = map_view(machine)
     edges = view.edges
     lines = ["stateDiagram-v2"]
     inner = {name for group in machine.spec.groups.values() for name in group.groups}

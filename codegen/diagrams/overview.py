@@ -4,170 +4,78 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 from graphviz import Digraph
 
-from codegen.diagrams import style
-from codegen.diagrams.condensed import OUTSIDE, MapView, map_view
+from codegen.diagrams import shapes, style
+from codegen.diagrams.condensed import OUTSIDE, MapView
 from codegen.diagrams.edges import ANY_PHASE, HISTORY, MapEdge, error_phases, inside
 from codegen.diagrams.rows import column, rows
-from codegen.diagrams.style import EdgeKind, escaped, font, plain
+from codegen.diagrams.style import EdgeKind
 from codegen.model import Machine
 
-START = "start of the machine"
 
-
-def overview(machine: Machine) -> Digraph:
+def overview(machine: Machine, view: MapView) -> Digraph:
     """The map as DOT."""
-    view = map_view(machine)
     edges = view.edges
     # Rows and columns are for maps that show every phase.
     places = {} if view.closed else rows(machine, edges)
-    errors = error_phases(machine)
-    graph = Digraph(
-        machine.spec.machine,
-        graph_attr={
-            "rankdir": "TB",
-            "newrank": "true",
-            "compound": "true",
-            "nodesep": "0.5",
-            "ranksep": "0.3",
-            "pad": "0.1",
-            "bgcolor": style.PAPER,
-            "fontname": style.FONT,
-            "fontsize": "9",
-            "tooltip": plain(machine.spec.summary),
-            "label": _legend(machine, view),
-            "labelloc": "b",
-            "labeljust": "l",
-        },
-        node_attr={
-            "shape": "box",
-            "style": "rounded,filled",
-            "color": style.COLOURS[EdgeKind.PLAIN],
-            "fillcolor": style.PHASE_FILL,
-            "fontname": style.FONT,
-            "fontsize": "10",
-            "fontcolor": style.INK,
-            "margin": "0.12,0.05",
-            "height": "0.3",
-        },
-        edge_attr={"fontname": style.FONT, "fontsize": "8", "fontcolor": style.FAINT, "arrowsize": "0.65"},
-    )
-    graph.node(START, label="", shape="circle", width="0.14", height="0.14", fillcolor=style.INK, color=style.INK)
+    marked = _Marked(error_phases(machine), frozenset(machine.spec.happy_path))
+    borders = any({edge.tail, edge.head} & machine.spec.groups.keys() for edge in edges)
+    graph = shapes.new_graph(machine.spec.machine, machine.spec.summary, shapes.legend(view, borders=borders))
+    shapes.start(graph)
     inner = {name for group in machine.spec.groups.values() for name in group.groups}
     for name in machine.spec.groups:
         if name not in inner:
-            _group(graph, machine, name, view, errors)
+            _group(graph, machine, name, view, marked)
     for phase, groups in machine.phase_groups.items():
         if not groups and view.box[phase] == phase:
-            _phase(graph, machine, phase, errors)
+            shapes.phase(graph, machine, phase, *marked)
     if OUTSIDE in view.closed:
         _closed(graph, machine, OUTSIDE, view)
     if any(edge.tail == ANY_PHASE for edge in edges):
-        _pill(graph, ANY_PHASE, "any phase")
+        shapes.pill(graph, ANY_PHASE, "any phase")
     _ranks(graph, machine, places)
-    graph.edge(START, view.box[machine.spec.initial], weight="100", color=style.INK)
+    graph.edge(shapes.START, view.box[machine.spec.initial], weight="100", color=style.INK)
     for edge in edges:
         _edge(graph, machine, edge, places, view)
     if not view.closed:
-        _keep_labelsinside(graph, machine, edges, places)
+        _keep_labels_inside(graph, machine, edges, places)
     return graph
 
 
-def _group(graph: Digraph, machine: Machine, name: str, view: MapView, errors: frozenset[str], depth: int = 0) -> None:
+class _Marked(NamedTuple):
+    errors: frozenset[str]
+    happy: frozenset[str]
+
+
+def _group(graph: Digraph, machine: Machine, name: str, view: MapView, marked: _Marked, depth: int = 0) -> None:
     if name in view.closed:
         _closed(graph, machine, name, view)
     else:
-        graph.subgraph(_cluster(machine, name, view, errors, depth))
+        graph.subgraph(_cluster(machine, name, view, marked, depth))
 
 
 def _closed(graph: Digraph, machine: Machine, name: str, view: MapView) -> None:
-    """A group as one box."""
     group = machine.spec.groups.get(name)
-    lines = [
-        f"<b>{escaped(name if group else 'other phases')}</b>",
-        font(f"{view.closed[name]} phases", 8, style.FAINT),
-    ]
-    graph.node(
-        name,
-        id=f"group-{name}",
-        label=f"<{'<br/>'.join(lines)}>",
-        tooltip=plain(group.summary if group else "The phases outside all groups"),
-        shape="folder",
-        style="filled",
-        fillcolor=style.GROUP_FILLS[1],
-    )
+    title, tooltip = (name, group.summary) if group else ("other phases", "The phases outside all groups")
+    shapes.closed_box(graph, name, title, view.closed[name], tooltip)
 
 
-def _cluster(machine: Machine, name: str, view: MapView, errors: frozenset[str], depth: int = 0) -> Digraph:
+def _cluster(machine: Machine, name: str, view: MapView, marked: _Marked, depth: int) -> Digraph:
     group = machine.spec.groups[name]
     edges = view.edges
-    cluster = Digraph(
-        f"cluster_{name}",
-        graph_attr={
-            "id": f"group-{name}",
-            "label": f"<<b>{escaped(name)}</b>>",
-            "labeljust": "l",
-            "labelloc": "t",
-            "style": "rounded",
-            "margin": "10",
-            "color": style.RULE,
-            "fontcolor": style.FAINT,
-            "bgcolor": style.GROUP_FILLS[min(depth, len(style.GROUP_FILLS) - 1)],
-            "tooltip": plain(group.summary),
-        },
-    )
+    cluster = shapes.new_cluster(name, name, group.summary, depth)
     if any(edge.head == f"{name}{HISTORY}" for edge in edges):
-        cluster.node(
-            f"{name}{HISTORY}",
-            label="H",
-            shape="circle",
-            width="0.24",
-            height="0.24",
-            fixedsize="true",
-            fontsize="9",
-            tooltip=plain(f"Where {name} was left"),
-        )
+        shapes.history(cluster, f"{name}{HISTORY}", name)
     if any(edge.tail == name and inside(machine, edge.head, name) for edge in edges):
-        _pill(cluster, f"{name}{HISTORY}{ANY_PHASE}", f"any of {name}")
+        shapes.pill(cluster, f"{name}{HISTORY}{ANY_PHASE}", f"any of {name}")
     for phase in group.phases:
-        _phase(cluster, machine, phase, errors)
+        shapes.phase(cluster, machine, phase, *marked)
     for child in group.groups:
-        _group(cluster, machine, child, view, errors, depth + 1)
+        _group(cluster, machine, child, view, marked, depth + 1)
     return cluster
-
-
-def _pill(graph: Digraph, name: str, text: str) -> None:
-    graph.node(
-        name,
-        label=escaped(text),
-        style="rounded,dashed",
-        fontsize="8",
-        height="0.2",
-        margin="0.06,0.02",
-        color=style.COLOURS[EdgeKind.PLAIN],
-    )
-
-
-def _phase(graph: Digraph, machine: Machine, name: str, errors: frozenset[str]) -> None:
-    phase = machine.spec.phases[name]
-    lines = [f"<b>{escaped(name)}</b>"]
-    if phase.timeout:
-        knob = machine.spec.config[phase.timeout.after]
-        lines.append(font(f"timer {escaped(str(knob.default))}", 8, style.COLOURS[EdgeKind.TIMEOUT]))
-    elif phase.waits_for is not None:
-        lines.append(font("may wait", 8, style.FAINT))
-    elif phase.final:
-        lines.append(font("end", 8, style.FAINT))
-    attributes = {"id": f"phase-{name}", "label": f"<{'<br/>'.join(lines)}>", "tooltip": plain(phase.summary)}
-    if name in machine.spec.happy_path:
-        attributes |= {"color": style.COLOURS[EdgeKind.HAPPY], "penwidth": "1.6", "group": "happy path"}
-    if name in errors:
-        attributes |= {"color": style.COLOURS[EdgeKind.ERROR], "fillcolor": style.ERROR_FILL}
-    if phase.final:
-        attributes |= {"peripheries": "2"}
-    graph.node(name, **attributes)
 
 
 def _ranks(graph: Digraph, machine: Machine, places: dict[str, int]) -> None:
@@ -180,7 +88,7 @@ def _ranks(graph: Digraph, machine: Machine, places: dict[str, int]) -> None:
 
 
 def _edge(graph: Digraph, machine: Machine, edge: MapEdge, places: dict[str, int], view: MapView) -> None:
-    attributes = {"id": edge.id, "tooltip": _tooltip(edge), "label": _label(edge), **style.edge_style(edge.kind)}
+    attributes = shapes.edge_attributes(edge)
     tail, head = edge.tail, edge.head
     if tail in machine.group_phases and tail not in view.closed:
         if inside(machine, head, tail):
@@ -215,7 +123,7 @@ def _edge(graph: Digraph, machine: Machine, edge: MapEdge, places: dict[str, int
     graph.edge(tail, head, **attributes)
 
 
-def _keep_labelsinside(graph: Digraph, machine: Machine, edges: Sequence[MapEdge], places: dict[str, int]) -> None:
+def _keep_labels_inside(graph: Digraph, machine: Machine, edges: Sequence[MapEdge], places: dict[str, int]) -> None:
     """Without a second edge between two rows of a group, the renderer puts the label of the happy path's step outside
     the group and bends the step around it. These edges are not seen; more of them than needed disturb the rows."""
     path = column(machine)
@@ -259,48 +167,3 @@ def _nearest(machine: Machine, group: str, other: str, places: dict[str, int]) -
         row = sum(rows_of_other) // len(rows_of_other) if rows_of_other else 0
     path = column(machine)
     return min(machine.group_phases[group], key=lambda phase: (abs(places.get(phase, row + 999) - row), phase in path))
-
-
-LEGEND = {
-    EdgeKind.HAPPY: "happy path",
-    EdgeKind.PLAIN: "other",
-    EdgeKind.TIMEOUT: "timer",
-    EdgeKind.ERROR: "to the error phase",
-}
-
-
-def _legend(machine: Machine, view: MapView) -> str:
-    edges = view.edges
-    kinds = {edge.kind for edge in edges}
-    cells = []
-    for kind, text in LEGEND.items():
-        if kind in kinds:
-            stroke = style.STROKES[kind]
-            dashed = ' style="dashed"' if "style" in stroke else ""
-            width = 2 if kind is EdgeKind.HAPPY else 1
-            line = f'<td width="24" border="{width}" sides="b" color="{style.COLOURS[kind]}"{dashed}></td>'
-            cells += [
-                f'<td><table border="0" cellborder="0" cellspacing="0" cellpadding="0"><tr>{line}</tr>'
-                f'<tr><td height="4"></td></tr></table></td>',
-                f"<td>{font(text, 8, style.FAINT)}</td>",
-                '<td width="8"></td>',
-            ]
-    if any({edge.tail, edge.head} & set(machine.spec.groups) for edge in edges):
-        text = "An edge at the border of a group stands for several of its phases."
-        cells.append(f"<td>{font(text, 8, style.FAINT)}</td>")
-    if view.closed:
-        text = "A folder is a group whose phases would be too many for one map."
-        cells.append(f"<td>{font(text, 8, style.FAINT)}</td>")
-    return f'<<table border="0" cellborder="0" cellspacing="2" cellpadding="1"><tr>{"".join(cells)}</tr></table>>'
-
-
-def _label(edge: MapEdge) -> str:
-    first, *more = edge.events
-    text = f"{first} +{len(more)}" if more else first
-    return f"  {text}" if edge.kind is EdgeKind.HAPPY else " "
-
-
-def _tooltip(edge: MapEdge) -> str:
-    tails = ", ".join(dict.fromkeys(tail for tail, _ in edge.pairs))
-    heads = ", ".join(dict.fromkeys(head for _, head in edge.pairs))
-    return plain(f"{tails}\nto {heads}\non {', '.join(edge.events)}")

@@ -17,6 +17,8 @@ from graphviz.backend import dot_command
 from codegen.diagrams import style
 
 RENDERER = "graphviz-pure"
+Edges = Mapping[str, tuple[str, Sequence[str]]]
+"""For each edge that has an id, its title and the branches that it stands for."""
 # How many graphs are handed to one process: enough to make up for its start, few enough to share the work out.
 _BATCH = 10
 
@@ -73,7 +75,7 @@ def _draw_batch(sources: Sequence[str]) -> list[bytes]:
     return [start + drawn for drawn in together]
 
 
-def tidy_svg(drawn: bytes, note: str, edges: Mapping[str, tuple[str, Sequence[str]]]) -> str:
+def tidy_svg(drawn: bytes, note: str, edges: Edges) -> str:
     """The renderer's SVG without what depends on its version, and with fonts that browsers have. Each edge whose id is
     in `edges` gets the title and, as its attribute `data-branches`, the branches given there."""
     text = drawn.decode()
@@ -89,7 +91,7 @@ def tidy_svg(drawn: bytes, note: str, edges: Mapping[str, tuple[str, Sequence[st
 _EDGE = re.compile(r'<g id="([^"]+)" class="(edge[^"]*)">\n<title>[^<]*</title>')
 
 
-def _described(edge: re.Match[str], edges: Mapping[str, tuple[str, Sequence[str]]]) -> str:
+def _described(edge: re.Match[str], edges: Edges) -> str:
     if edge[1] not in edges:
         return edge[0]
     title, branches = edges[edge[1]]

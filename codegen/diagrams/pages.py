@@ -1,11 +1,15 @@
-"""The machine's page in Markdown: its diagrams, and every row, event, effect and knob as a table."""
+"""The machine's page in Markdown: its diagrams, and every row, event, effect and knob as a table. Of a large machine,
+the phases that are drawn on a sheet have their rows on a page beside it."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
+from codegen.diagrams.atlas import Sheet
 from codegen.diagrams.edges import from_event
+from codegen.diagrams.sheet_dot import summary_of, title_of
 from codegen.diagrams.style import clean
 from codegen.model import Cell, CellKind, Effect, Event, Knob, Machine
 
@@ -13,27 +17,113 @@ _SPECIAL = re.compile(r"([\\`*_\[\]#|~$])")
 _LIST_MARK = re.compile(r"^(\d+)([.)])|^([-+=])")
 
 
+_PHASE_COLUMNS = ("phase", "what it is", "timer", "may wait for")
 _UNDONE: dict[CellKind, str] = {"defer": "kept for the next phase", "ignore": "ignored", "reject": "rejected"}
 
 
-def page(machine: Machine) -> str:
-    """The text of README.md."""
-    spec = machine.spec
-    source = clean(spec.source.name)
+README = "README.md"
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    machine: Machine
+    sheets: Mapping[str, Sheet]
+    focused: Collection[str]
+    """The phases that have a focus diagram."""
+    page_of: Mapping[str, str]
+    """On which page each phase has its rows."""
+
+    def phase(self, phase: str, page: str) -> str:
+        """A link to a phase."""
+        return f"[{_text(phase)}]({_to(self.page_of[phase], page)}#{phase.lower()})"
+
+    def sheet(self, name: str, page: str) -> str:
+        """A link to a sheet's page."""
+        return f"[{_text(title_of(name))}]({_to(_page(name), page)})"
+
+
+def pages(machine: Machine, sheets: Sequence[Sheet] = (), focused: Collection[str] = ()) -> dict[str, str]:
+    """The text of README.md and of a page for each sheet, by their paths. `focused` phases have a focus diagram."""
+    page_of = dict.fromkeys(machine.spec.phases, README)
+    for sheet in sheets:
+        page_of |= {phase: _page(sheet.name) for phase in sheet.phases if sheet.view.box[phase] == phase}
+    layout = _Layout(machine, {sheet.name: sheet for sheet in sheets}, focused, page_of)
+    return {README: _readme(layout), **{_page(sheet.name): _sheet_page(layout, sheet) for sheet in sheets}}
+
+
+def _page(sheet: str) -> str:
+    return f"groups/{sheet}.md"
+
+
+def _to(target: str, page: str) -> str:
+    """The path of a page or picture as it is written on a page; nothing for the page itself."""
+    if target == page:
+        return ""
+    return target.removeprefix("groups/") if target.startswith("groups/") else f"../{target}" if "/" in page else target
+
+
+def _written(machine: Machine) -> str:
+    source = clean(machine.spec.source.name)
+    return f"<!-- Generated from {source.replace('--', '- -')}; do not edit. Run `make generate`. -->"
+
+
+def _sheet_page(layout: _Layout, sheet: Sheet) -> str:
+    machine, page = layout.machine, _page(sheet.name)
+    above = next((other.name for other in layout.sheets.values() if sheet.name in other.view.closed), None)
+    up = layout.sheet(above, page) if above else f"[{_text(machine.spec.machine)}]({_to(README, page)})"
+    title = title_of(sheet.name)
     lines = [
-        f"<!-- Generated from {source.replace('--', '- -')}; do not edit. Run `make generate`. -->",
+        _written(machine),
+        f"# {_text(title)}",
+        "",
+        f"{_text(summary_of(machine, sheet.name))} Within {up}.",
+        "",
+        f"![The map of {title}]({sheet.name}.svg)",
+        "",
+        *_boxes(layout, "Within it", sheet.view.closed, page),
+    ]
+    shown = [phase for phase in sheet.phases if sheet.view.box[phase] == phase]
+    if shown:
+        lines += _section("Phases", _PHASE_COLUMNS, _phases(layout, shown, page))
+    for phase in shown:
+        lines += _phase(layout, phase, page)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _boxes(layout: _Layout, title: str, names: Iterable[str], page: str) -> Iterator[str]:
+    """The closed boxes of a map, each with its page."""
+    rows = (
+        [layout.sheet(name, page), _text(summary_of(layout.machine, name)), *_extent(layout.sheets[name])]
+        for name in names
+    )
+    return _section(title, ["group", "what it is", "phases", "from", "to"], rows)
+
+
+def _extent(sheet: Sheet) -> Iterator[str]:
+    yield str(len(sheet.phases))
+    yield from ((_text(sheet.phases[0]), _text(sheet.phases[-1])) if sheet.part_of else ("", ""))
+
+
+def _readme(layout: _Layout) -> str:
+    machine = layout.machine
+    spec = machine.spec
+    lines = [
+        _written(machine),
         f"# {_text(spec.machine)}",
         "",
         _text(spec.summary),
         "",
-        f"*This page and the diagrams are generated from {_code(source)} by `make generate`; do not edit them.*",
+        f"*This page and the diagrams are generated from {_code(clean(spec.source.name))} by `make generate`; "
+        "do not edit them.*",
         "",
         f"![The map of {spec.machine}](machine.svg)",
         "",
-        *_section("Phases", ["phase", "what it is", "timer", "may wait for"], _phases(machine)),
+        *_boxes(layout, "Groups", (sheet.name for sheet in layout.sheets.values() if not sheet.part_of), README),
+        *_section("Phases", _PHASE_COLUMNS, _phases(layout, spec.phases, README)),
     ]
     for phase in spec.phases:
-        lines += _phase(machine, phase)
+        if layout.page_of[phase] == README:
+            lines += _phase(layout, phase, README)
     lines += _section("Events", ["event", "meaning", "from", "payload", "identity"], _events(machine))
     lines += _section(
         "Effects",
@@ -67,24 +157,28 @@ def page(machine: Machine) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _phases(machine: Machine) -> Iterator[list[str]]:
-    for name, phase in machine.spec.phases.items():
+def _phases(layout: _Layout, names: Iterable[str], page: str) -> Iterator[list[str]]:
+    machine = layout.machine
+    for name in names:
+        phase = machine.spec.phases[name]
         timer = ""
         if phase.timeout:
             timer = f"{_code(machine.spec.config[phase.timeout.after].default)}, then {_code(phase.timeout.raises)}"
         waits = _text(phase.waits_for) if phase.waits_for is not None else ""
-        yield [f"[{_text(name)}](#{name.lower()})", _text(phase.summary), timer, waits]
+        yield [layout.phase(name, page), _text(phase.summary), timer, waits]
 
 
-def _phase(machine: Machine, name: str) -> Iterator[str]:
+def _phase(layout: _Layout, name: str, page: str) -> Iterator[str]:
+    machine = layout.machine
     phase = machine.spec.phases[name]
     yield f"### {_text(name)}"
     yield ""
     groups = machine.phase_groups[name]
     yield _text(phase.summary) + (f" In {', in '.join(map(_code, groups))}." if groups else "")
     yield ""
-    yield f"![{name}, its rows in and its rows out](phases/{name}.svg)"
-    yield ""
+    if name in layout.focused:
+        yield f"![{name}, its rows in and its rows out]({_to(f'phases/{name}.svg', page)})"
+        yield ""
     facts = []
     for verb, names in (("does", phase.entry.do), ("requests", phase.entry.request), ("raises", phase.entry.raises)):
         if names:
@@ -107,7 +201,7 @@ def _phase(machine: Machine, name: str) -> Iterator[str]:
     if facts:
         yield from [*facts, ""]
     cells = machine.cells[name]
-    rows = [row for event, cell in cells.items() for row in _rows(machine, name, event, cell)]
+    rows = [row for event, cell in cells.items() for row in _rows(layout, name, event, cell, page)]
     yield from _table(["event", "when", "to", "actions", "requests", "raises", "decided by"], rows)
     idle = [
         [_code(event), _UNDONE[cell.kind], _text(cell.reason)]
@@ -122,19 +216,19 @@ def _phase(machine: Machine, name: str) -> Iterator[str]:
         yield ""
 
 
-def _rows(machine: Machine, phase: str, event: str, cell: Cell) -> Iterator[list[str]]:
+def _rows(layout: _Layout, phase: str, event: str, cell: Cell, page: str) -> Iterator[list[str]]:
     for index, branch in enumerate(cell.branches):
         order = f" {index + 1}/{len(cell.branches)}" if len(cell.branches) > 1 else ""
         guards = [_code(guard) if expected else f"not {_code(guard)}" for guard, expected in branch.guards]
         when = " and ".join(guards) or ("else" if index else "")
         if branch.to is not None:
-            target = f"[{_text(branch.to)}](#{branch.to.lower()})"
+            target = layout.phase(branch.to, page)
         elif branch.history is not None:
             target = f"{_code(branch.history)}, where it was left"
         else:
             target = "stays" if branch.ignored is None else f"ignored: {_text(branch.ignored)}"
         by = _code(cell.origin.name) if cell.origin.kind == "group" else ""
-        if from_event(machine, phase, event, cell, index):
+        if from_event(layout.machine, phase, event, cell, index):
             by = "the event's `otherwise`"
         yield [
             f"{_code(event)}{order}",
