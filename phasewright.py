@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 
 import codegen.command_line
 import engine.command_line
+import engine.shared_command_line
 from codegen.command_line import FOUND, Json, OutDir, SpecDir, print_findings, print_json
 from engine.command_line import INTERRUPTED, console
 
@@ -83,6 +84,7 @@ app = typer.Typer(
 )
 app.add_typer(codegen.command_line.app)
 app.add_typer(engine.command_line.app)
+app.add_typer(engine.shared_command_line.app)
 
 
 @app.command()

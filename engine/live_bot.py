@@ -12,7 +12,6 @@ from engine.live_account import (
     Account,
     AccountStore,
     Mode,
-    check_account,
     choose_mode,
     environment_name,
     hash_of_key,
@@ -91,22 +90,9 @@ def plan_bot(options: BotOptions, environment: Mapping[str, str], credentials: C
     return Plan(options, settings, live, config, account, credentials)
 
 
-def open_bot(plan: Plan, store: AccountStore, place: object, tell: Tell) -> LiveRun:
-    """The bot on its store, which it closes when it is closed; at once if it cannot be put together. It may wait for
-    the store.
-
-    Args:
-        place: names the store in messages.
-
-    Raises:
-        StoreError: the store belongs to another account.
-    """
+def open_bot(plan: Plan, store: AccountStore, tell: Tell) -> LiveRun:
+    """The bot on its store, which is the account's. It closes the store when it is closed."""
     clock = SystemClock()
-    try:
-        check_account(store, place, plan.account, new_key=plan.options.new_key)
-        sandbox = plan.account.mode is Mode.SANDBOX
-        exchange = CcxtExchange(plan.options.exchange, plan.credentials, clock, sandbox=sandbox, url=plan.options.url)
-    except BaseException:
-        store.close()
-        raise
+    sandbox = plan.account.mode is Mode.SANDBOX
+    exchange = CcxtExchange(plan.options.exchange, plan.credentials, clock, sandbox=sandbox, url=plan.options.url)
     return LiveRun(exchange, store, clock, plan.settings, plan.live, plan.config, plan.options.symbols, tell)

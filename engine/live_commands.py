@@ -15,6 +15,7 @@ from engine.exchange.credentials import load_credentials
 from engine.live_account import (
     Mode,
     account_of,
+    check_account,
     check_loopback,
     database_name,
     environment_name,
@@ -56,8 +57,13 @@ async def trade(options: TradeOptions, environment: Mapping[str, str], tell: Tel
     plan = plan_bot(options, environment)
     database = options.database or Path(plan.settings.snapshot_dir) / database_name(options.exchange, plan.account.mode)
     store = SqliteStore(database)
-    bot = open_bot(plan, store, database, tell)
-    stopping, interrupted = _signals()
+    try:
+        check_account(store, database, plan.account, new_key=options.new_key)
+        bot = open_bot(plan, store, tell)
+    except BaseException:
+        store.close()
+        raise
+    stopping, interrupted = stop_signals()
     try:
         if not await prepare_patiently(bot, tell, stopping):
             # Nothing was asked for in this run; but an earlier one may have left orders.
@@ -80,7 +86,7 @@ async def trade(options: TradeOptions, environment: Mapping[str, str], tell: Tel
         await bot.close()
 
 
-def _signals() -> tuple[asyncio.Event, Callable[[], bool]]:
+def stop_signals() -> tuple[asyncio.Event, Callable[[], bool]]:
     """An event that the first SIGINT or SIGTERM sets, and whether it was SIGINT. The second one ends at once."""
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -24,19 +24,21 @@ class What(StrEnum):
     STOPPED = "stopped"
 
 
-class Notice(msgspec.Struct, frozen=True):
-    """One thing that happened, at `at` (milliseconds since the epoch, UTC); `symbol` and `phase` may be empty."""
+class Notice(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One thing that happened, at `at` (milliseconds since the epoch, UTC); `symbol` and `phase` may be empty, and
+    `account` is where a process has only one."""
 
     at: int
     what: What
     symbol: str
     phase: str
     text: str
+    account: str = ""
 
     def line(self) -> str:
         """For people."""
         time = datetime.fromtimestamp(self.at / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
-        return "  ".join(part for part in (time, self.symbol, self.text) if part)
+        return "  ".join(part for part in (time, self.account, self.symbol, self.text) if part)
 
 
 Tell = Callable[[Notice], None]

@@ -37,7 +37,7 @@ def show_summary(console: Console, figures: RunFigures, account: AccountStatus) 
     if bars:
         first, last = min(bar.opened_at for bar in bars), max(bar.closed_at for bar in bars)
         console.print(f"{_day(first)} to {_day(last)} (UTC), {len(bars):,} bars, amounts in {figures.quote}\n")
-    table = _table("symbol", numbers=("trades", "won", "realised", "fees", "max drawdown"))
+    table = plain_table("symbol", numbers=("trades", "won", "realised", "fees", "max drawdown"))
     rows = summarise(figures)
     for number, row in enumerate(rows, 1):
         won = "-" if row.win_rate is None else f"{row.win_rate * 100:.1f} %"
@@ -63,7 +63,7 @@ def show_summary(console: Console, figures: RunFigures, account: AccountStatus) 
 
 def show_status(console: Console, account: AccountStatus) -> None:
     """One line per symbol, then the account."""
-    table = _table("symbol", "phase", "since (UTC)", numbers=("position", "at", "reserved"))
+    table = plain_table("symbol", "phase", "since (UTC)", numbers=("position", "at", "reserved"))
     for symbol in account.symbols:
         table.add_row(
             Text(symbol.symbol),
@@ -90,7 +90,7 @@ def show_status(console: Console, account: AccountStatus) -> None:
 
 def show_trades(console: Console, trips: Sequence[RoundTrip]) -> None:
     """The round trips, oldest first."""
-    table = _table("closed (UTC)", "symbol", "reason", numbers=("bought at", "sold at", "realised"))
+    table = plain_table("closed (UTC)", "symbol", "reason", numbers=("bought at", "sold at", "realised"))
     for trip in trips:
         table.add_row(
             _minute(trip.closed_at),
@@ -152,7 +152,9 @@ def show_differences(console: Console, found: Sequence[Difference], left_out: Ma
 
 def show_exchanges(console: Console, exchanges: Iterable[Exchange]) -> None:
     """What an exchange can do: a line each, how orders are found there, and why no real money where none."""
-    table = _table("exchange", "real money", "test network", "our order id is", "a lost request expires by", numbers=())
+    table = plain_table(
+        "exchange", "real money", "test network", "our order id is", "a lost request expires by", numbers=()
+    )
     refused = []
     for one in exchanges:
         real = Text("no", style="red") if one.refused else Text("yes", style="green")
@@ -196,7 +198,7 @@ def _print_indented(console: Console, text: str, style: str) -> None:
         console.print(Text(f"    {text}"), soft_wrap=True)
 
 
-def _table(*texts: str, numbers: Sequence[str]) -> Table:
+def plain_table(*texts: str, numbers: Sequence[str]) -> Table:
     """A table without rules. When it is too wide its texts are folded, so that no figure is cut."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name in texts:

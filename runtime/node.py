@@ -45,8 +45,8 @@ class Leases(Protocol):
         are still its own."""
         ...
 
-    async def census(self, accounts: Set[str]) -> Census:
-        """Who is alive, and who holds these accounts."""
+    async def census(self) -> Census:
+        """Who is alive, and who holds what."""
         ...
 
     async def take(self, accounts: Sequence[str]) -> list[Lease]:
@@ -231,7 +231,7 @@ class Node:
         """Whether there is more to do than one turn may."""
         serves = self._serves()
         await self._renew(serves)
-        census = await self._leases.census(self._accounts)
+        census = await self._leases.census()
         self._tell_strayed(census)
         target = assign(census.workers, census.holders)
         mine = {account for account, worker in target.items() if worker == self._leases.worker}
@@ -346,7 +346,7 @@ class Node:
     # -- telling ---------------------------------------------------------------------------------------------------
 
     def _tell_strayed(self, census: Census) -> None:
-        for account in sorted(census.strayed):
+        for account in sorted(self._accounts & census.strayed):
             self._told_once(
                 f"strayed {account}",
                 Turn.TROUBLE,

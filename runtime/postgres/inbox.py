@@ -16,11 +16,12 @@ import msgspec
 from psycopg import Connection
 
 from runtime.clock import Clock
-from runtime.errors import StoreError
+from runtime.errors import StoreError, readable
 from runtime.events import EventContext
 from runtime.postgres.connection import Address, explained
 from runtime.postgres.lease import Lease
 from runtime.postgres.line import Line
+from runtime.postgres.values import original, storable
 from runtime.worker import Worker
 
 CHANNEL = "phasewright_inbox"
@@ -88,7 +89,14 @@ def enqueue(
         StoreError: there is no such account, or the database gives no answer. Then it may be written or not: send it
             again, with the same id.
     """
-    values = {"account": account, "instance": instance, "event": event, "payload": payload, "id": id, "at": at}
+    values = {
+        "account": storable(account),
+        "instance": storable(instance),
+        "event": storable(event),
+        "payload": payload,
+        "id": None if id is None else storable(id),
+        "at": at,
+    }
     with explained(address, "send an event"):
         row = connection.execute(_ENQUEUE.encode(), values).fetchone()
     assert row is not None
@@ -195,7 +203,7 @@ class InboxFeed:
         if len(rows) == most:
             self._due.set()
         for row in rows:
-            found = _Message(*row)
+            found = _Message(*map(original, row))
             reader = readers[found.account]
             if self._readers.get(found.account) is reader:
                 await self._hand_over(reader, found)
@@ -204,7 +212,7 @@ class InboxFeed:
         payload, refusal = _decoded(reader.worker, found)
         if refusal:
             lease = reader.lease
-            values = {"message": found.message, "reason": refusal, "account": lease.account}
+            values = {"message": found.message, "reason": storable(readable(refusal)), "account": lease.account}
             await self._line.execute(
                 "refuse a message", _REFUSE, values | {"epoch": lease.epoch, "worker": lease.worker}
             )

@@ -38,7 +38,7 @@ SELECT worker, serves FROM workers WHERE seen_at > clock_timestamp() - %(ttl)s *
 _ACCOUNTS = f"""
 SELECT account, holder IS NOT NULL AND expires_at > clock_timestamp(), holder,
     timeline IS NOT NULL AND timeline <> {TIMELINE}
-FROM accounts WHERE account = ANY (%(accounts)s)
+FROM accounts
 """
 _TAKE = f"""
 WITH free AS (
@@ -95,9 +95,9 @@ class PostgresLeases:
         )
         return {account for (account,) in rows}
 
-    async def census(self, accounts: Set[str]) -> Census:
+    async def census(self) -> Census:
         workers = await self._line.execute("see which workers live", _WORKERS, {"ttl": self._ttl})
-        rows = await self._line.execute("see who holds what", _ACCOUNTS, {"accounts": sorted(accounts)})
+        rows = await self._line.execute("see who holds what", _ACCOUNTS)
         return Census(
             {worker: frozenset(serves) for worker, serves in workers},
             {account: holder for account, alive, holder, _ in rows if alive},

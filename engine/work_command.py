@@ -1,0 +1,104 @@
+"""Live bots on accounts that processes share: one process of many with many accounts, or a bot with a standby."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from engine.accounts_file import load_accounts
+from engine.exchange.gateway import KeyRefusedError
+from engine.live_account import database_name
+from engine.live_bot import BotOptions, plan_bot
+from engine.live_commands import Stopped, stop_signals
+from engine.live_notices import Notice, Tell, What
+from engine.live_run import LiveRun, TradeError, _refused, prepare_patiently
+from engine.sharing import sharing
+from runtime.clock import SystemClock
+from runtime.errors import ConfigError, StoreFencedError
+from runtime.node import Tenure
+
+
+class WorkOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """As they are written on the command line. `lease` is in milliseconds."""
+
+    url: str
+    accounts: Path
+    name: str | None = None
+    lease: int = 15_000
+    connections: int = 6
+    new_keys: tuple[str, ...] = ()
+
+
+async def work(options: WorkOptions, environment: Mapping[str, str], tell: Tell) -> Stopped:
+    """Trade on a fair share of the accounts until SIGINT or SIGTERM. One account's trouble is told, and tried again.
+
+    Raises:
+        PhasewrightError: nothing can be traded; the message says what to do.
+    """
+    accounts = load_accounts(options.accounts)
+    for name in options.new_keys:
+        if name not in accounts.entries:
+            raise ConfigError(f"--new-key {name}: there is no such account in {options.accounts}.")
+    live: dict[str, list[tuple[str, str]]] = {}
+    stopping, interrupted = stop_signals()
+    async with sharing(options.url, options.name, options.lease, tell, connections=options.connections) as shared:
+
+        async def run_account(tenure: Tenure) -> None:
+            name = tenure.lease.account
+            live.pop(name, None)
+            plan = plan_bot(
+                accounts.options(name, new_key=name in options.new_keys),
+                accounts.environment(name, environment),
+                accounts.credentials(name, environment),
+            )
+            orders = await shared.run_bot(plan, tenure, _prepare)
+            if orders:
+                live[name] = orders
+                listed = ", ".join(f"{symbol} {order}" for symbol, order in orders)
+                text = f"left with orders that may be live: {listed}. Whoever takes the account looks after them"
+                shared.tell_of(name)(Notice(SystemClock().now(), What.NOTE, "", "", text))
+
+        text = (
+            f"worker {shared.worker}: {len(accounts.entries)} accounts to share, leases of {options.lease / 1000:g} s"
+        )
+        tell(Notice(SystemClock().now(), What.STARTED, "", "", text))
+        await shared.hold(list(accounts.entries), run_account, stopping)
+    return Stopped(interrupted(), tuple(order for orders in live.values() for order in orders))
+
+
+async def _prepare(bot: LiveRun) -> bool:
+    """Once: if the exchange gives this worker no answer, it may give one to another."""
+    try:
+        await bot.prepare()
+    except KeyRefusedError as error:
+        raise TradeError(_refused(bot.exchange.name, str(error))) from None
+    return True
+
+
+class SharedTradeOptions(BotOptions, frozen=True, kw_only=True):
+    """One bot in a database that others may share; `lease` is in milliseconds."""
+
+    database: str
+    account: str | None = None
+    lease: int = 15_000
+
+
+async def trade_shared(options: SharedTradeOptions, environment: Mapping[str, str], tell: Tell) -> Stopped:
+    """Trade on one account until SIGINT or SIGTERM, or wait as a standby while another process does.
+
+    Raises:
+        PhasewrightError: it cannot be traded, or not any longer; the message says what to do.
+    """
+    plan = plan_bot(options, environment)
+    name = options.account or Path(database_name(options.exchange, plan.account.mode)).stem
+    live: list[tuple[str, str]] = []
+    stopping, interrupted = stop_signals()
+
+    async def run_account(tenure: Tenure) -> None:
+        live[:] = await shared.run_bot(plan, tenure, lambda bot: prepare_patiently(bot, shared.tell_of(""), stopping))
+
+    async with sharing(options.database, None, options.lease, tell, connections=2) as shared:
+        await shared.hold([name], run_account, stopping, gives_up=lambda error: not isinstance(error, StoreFencedError))
+    return Stopped(interrupted(), tuple(live))
