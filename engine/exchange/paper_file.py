@@ -34,6 +34,7 @@ CREATE TABLE orders (
     reports INTEGER NOT NULL, reported_until INTEGER NOT NULL
 );
 CREATE INDEX orders_by_client_id ON orders (client_order_id);
+CREATE INDEX orders_by_symbol ON orders (symbol);
 CREATE INDEX orders_open ON orders (symbol) WHERE status = 'open';
 CREATE TABLE trades (
     order_seq INTEGER NOT NULL, number INTEGER NOT NULL, trade_id TEXT NOT NULL, qty TEXT NOT NULL,
@@ -67,7 +68,7 @@ def create(path: Path, settings: bytes, deposits: Mapping[str, str], synchronous
             path.with_name(left_over).unlink(missing_ok=True)
         with closing(sqlite3.connect(draft, isolation_level=None)) as db:
             db.execute(f"PRAGMA synchronous = {'OFF' if synchronous == 'OFF' else 'FULL'}")
-            db.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
+            db.executescript(f"BEGIN; {_SCHEMA}")
             db.execute("INSERT INTO settings VALUES (?)", (settings,))
             db.executemany(
                 "INSERT INTO balances VALUES (?, ?, ?, '0')",
@@ -75,6 +76,7 @@ def create(path: Path, settings: bytes, deposits: Mapping[str, str], synchronous
             )
             db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            db.execute("COMMIT")
         draft.replace(path)
     except (OSError, sqlite3.Error) as error:
         raise PaperExchangeError(
