@@ -37,6 +37,8 @@ The bot: run, trade, status, trades, audit, archive, recover, reconcile, report.
 market and `phasewright trade` on an exchange; the others look at its database, also while it runs. `phasewright
 exchanges` lists where, and `phasewright venue` is an exchange to rehearse against.
 
+Many accounts on many machines share a PostgreSQL database: work, accounts, send.
+
 Exit status: 0 done; 1 something was found, refused or failed, and the message says what to do; 2 the command was
 called wrongly; 130 interrupted, run it again to go on.
 """

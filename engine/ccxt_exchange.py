@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -25,15 +25,25 @@ class CcxtExchange:
 
     Args:
         url: the address of a venue on loopback, in place of the exchange's own.
+        may_send: as `ClaimedGateway` takes it.
     """
 
-    def __init__(self, name: str, credentials: Credentials, clock: Clock, *, sandbox: bool, url: str | None) -> None:
+    def __init__(
+        self,
+        name: str,
+        credentials: Credentials,
+        clock: Clock,
+        *,
+        sandbox: bool,
+        url: str | None,
+        may_send: Callable[[], bool] = lambda: True,
+    ) -> None:
         exchange = exchange_named(name)
         self.name = name
         self._client: Any = open_client(exchange, credentials, sandbox=sandbox, endpoint=url, now=clock.now)
         self._wire = CcxtWire(exchange, self._client, credentials)
         self._clock = clock
-        self.gateway = ClaimedGateway(self._wire, clock)
+        self.gateway = ClaimedGateway(self._wire, clock, may_send=may_send)
         self._server_clock = ServerClock(self._wire.server_time, clock, monotonic, 0)
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -90,9 +90,17 @@ def plan_bot(options: BotOptions, environment: Mapping[str, str], credentials: C
     return Plan(options, settings, live, config, account, credentials)
 
 
-def open_bot(plan: Plan, store: AccountStore, tell: Tell) -> LiveRun:
+def open_bot(
+    plan: Plan, store: AccountStore, tell: Tell, may_send: Callable[[], bool] = lambda: True
+) -> LiveRun:
     """The bot on its store, which is the account's. It closes the store when it is closed."""
     clock = SystemClock()
-    sandbox = plan.account.mode is Mode.SANDBOX
-    exchange = CcxtExchange(plan.options.exchange, plan.credentials, clock, sandbox=sandbox, url=plan.options.url)
+    exchange = CcxtExchange(
+        plan.options.exchange,
+        plan.credentials,
+        clock,
+        sandbox=plan.account.mode is Mode.SANDBOX,
+        url=plan.options.url,
+        may_send=may_send,
+    )
     return LiveRun(exchange, store, clock, plan.settings, plan.live, plan.config, plan.options.symbols, tell)

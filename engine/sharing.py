@@ -106,7 +106,7 @@ class Sharing:
         store = await asyncio.to_thread(PostgresStore, self.database, account, tenure.lease, patience=self._ttl / 1000)
         try:
             await asyncio.to_thread(check_account, store, place, plan.account, new_key=plan.options.new_key)
-            bot = open_bot(plan, store, self.tell_of(account))
+            bot = open_bot(plan, store, self.tell_of(account), tenure.may_act)
         except BaseException:
             store.close()
             raise

@@ -75,6 +75,8 @@ class ClaimedGateway:
 
     Args:
         elapsed: milliseconds that pass evenly; in virtual time, the virtual clock's own.
+        may_send: whether orders are this process's to send, as far as it can tell at once. What is already claimed is
+            safe either way; that it is not sent only saves the others a look.
     """
 
     def __init__(
@@ -83,8 +85,10 @@ class ClaimedGateway:
         clock: Clock,
         settings: ClaimSettings = ClaimSettings(),  # noqa: B008
         elapsed: Callable[[], int] = monotonic,
+        may_send: Callable[[], bool] = lambda: True,
     ) -> None:
         self.name = wire.name
+        self._may_send = may_send
         self._wire = wire
         self._clock = clock
         self._settings = settings
@@ -121,6 +125,8 @@ class ClaimedGateway:
             window = min(window, self._wire.max_window)
         if self._clock.now() >= stamp.claimed_at + window:
             return Unsent(f"too late: the claim ended at {stamp.claimed_at + window}")
+        if not self._may_send():
+            return Unsent("the account may be another worker's by now")
         # The lower bound is never ahead of the exchange's clock, and within MAX_OFFSET above whatever was measured.
         timestamp = stamp.claimed_at + max(min(offset.low, MAX_OFFSET), -MAX_OFFSET)
         reply = await self._ask(lambda: self._wire.create(order, timestamp, window), stamp.claimed_at + window)
