@@ -90,9 +90,7 @@ def plan_bot(options: BotOptions, environment: Mapping[str, str], credentials: C
     return Plan(options, settings, live, config, account, credentials)
 
 
-def open_bot(
-    plan: Plan, store: AccountStore, tell: Tell, may_send: Callable[[], bool] = lambda: True
-) -> LiveRun:
+def open_bot(plan: Plan, store: AccountStore, tell: Tell, may_send: Callable[[], bool] = lambda: True) -> LiveRun:
     """The bot on its store, which is the account's. It closes the store when it is closed."""
     clock = SystemClock()
     exchange = CcxtExchange(
