@@ -118,7 +118,8 @@ class LiveRun:
             TradeError: what is asked for cannot be traded.
         """
         await self._measure_clock()
-        known = stored_books(self.store.load(), self.store.namespace)
+        state = await asyncio.to_thread(self.store.load) if self.store.waits else self.store.load()
+        known = stored_books(state, self.store.namespace)
         all_markets = await self.exchange.gateway.markets()
         self._check_symbols(all_markets, known)
         wanted = dict.fromkeys((*self.symbols, *known.symbols))
@@ -578,17 +579,28 @@ class LiveRun:
             self._say(What.WELL_AGAIN, text, symbol)
 
 
+async def prepare_once(bot: LiveRun) -> None:
+    """Prepare the bot.
+
+    Raises:
+        GatewayError: the exchange gives no answer; later it may, or to another machine.
+        TradeError: asking again would not help.
+    """
+    try:
+        await bot.prepare()
+    except KeyRefusedError as error:
+        raise TradeError(_refused(bot.exchange.name, str(error))) from None
+
+
 async def prepare_patiently(bot: LiveRun, tell: Tell, stopping: asyncio.Event) -> bool:
     """Prepare the bot; as long as the exchange gives no answer, say so and ask again. False when told to stop.
 
     Raises:
-        KeyRefusedError, TradeError: asking again would not help.
+        TradeError: asking again would not help.
     """
     for attempt in range(1_000_000):
         try:
-            await bot.prepare()
-        except KeyRefusedError as error:
-            raise TradeError(_refused(bot.exchange.name, str(error))) from None
+            await prepare_once(bot)
         except GatewayError as error:
             pause = _ASK_AGAIN[min(attempt, len(_ASK_AGAIN) - 1)]
             text = f"{error}. Nothing was sent; asking again in {pause // 1000} s (Ctrl-C ends)"

@@ -8,12 +8,11 @@ from pathlib import Path
 import msgspec
 
 from engine.accounts_file import load_accounts
-from engine.exchange.gateway import KeyRefusedError
 from engine.live_account import database_name
 from engine.live_bot import BotOptions, plan_bot
 from engine.live_commands import Stopped, stop_signals
 from engine.live_notices import Notice, Tell, What
-from engine.live_run import LiveRun, TradeError, _refused, prepare_patiently
+from engine.live_run import prepare_once, prepare_patiently
 from engine.sharing import sharing
 from runtime.clock import SystemClock
 from runtime.errors import ConfigError, StoreFencedError
@@ -53,7 +52,8 @@ async def work(options: WorkOptions, environment: Mapping[str, str], tell: Tell)
                 accounts.environment(name, environment),
                 accounts.credentials(name, environment),
             )
-            orders = await shared.run_bot(plan, tenure, _prepare)
+            # If the exchange gives this worker no answer, it may give one to another.
+            orders = await shared.run_bot(plan, tenure, prepare_once)
             if orders:
                 live[name] = orders
                 listed = ", ".join(f"{symbol} {order}" for symbol, order in orders)
@@ -66,15 +66,6 @@ async def work(options: WorkOptions, environment: Mapping[str, str], tell: Tell)
         tell(Notice(SystemClock().now(), What.STARTED, "", "", text))
         await shared.hold(list(accounts.entries), run_account, stopping)
     return Stopped(interrupted(), tuple(order for orders in live.values() for order in orders))
-
-
-async def _prepare(bot: LiveRun) -> bool:
-    """Once: if the exchange gives this worker no answer, it may give one to another."""
-    try:
-        await bot.prepare()
-    except KeyRefusedError as error:
-        raise TradeError(_refused(bot.exchange.name, str(error))) from None
-    return True
 
 
 class SharedTradeOptions(BotOptions, frozen=True, kw_only=True):
