@@ -28,7 +28,7 @@ from runtime.postgres.leases import PostgresLeases, register
 from runtime.postgres.line import Line
 from runtime.postgres.store import PostgresStore
 
-Prepare = Callable[[LiveRun], Awaitable[bool]]
+Prepare = Callable[[LiveRun], Awaitable[object]]
 
 _WHAT = {
     Turn.TAKEN: What.NOTE,
@@ -111,7 +111,7 @@ class Sharing:
             store.close()
             raise
         try:
-            if not await _unless(tenure.stopping, prepare(bot)):
+            if not await _before(tenure.stopping, prepare(bot)):
                 return []
             await asyncio.to_thread(mark, store, plan.account)
             opening = plan.opening(f"phasewright status --db URL --account {account}")
@@ -170,12 +170,14 @@ async def sharing(url: str, name: str | None, ttl: int, tell: Tell, *, connectio
         await shared.close()
 
 
-async def _unless(stopping: asyncio.Event, work: Awaitable[bool]) -> bool:
-    """What `work` comes to; False, and it is interrupted, when `stopping` is set before."""
+async def _before(stopping: asyncio.Event, work: Awaitable[object]) -> bool:
+    """Whether `work` is done before `stopping` is set; if not, it is interrupted."""
     task, stop = asyncio.ensure_future(work), asyncio.ensure_future(stopping.wait())
     try:
         await asyncio.wait((task, stop), return_when=asyncio.FIRST_COMPLETED)
-        return task.result() if task.done() else False
+        if task.done():
+            task.result()
+        return not stopping.is_set()
     finally:
         stop.cancel()
         task.cancel()
