@@ -118,14 +118,22 @@ def trade(
         bool, typer.Option("--live", help="Real money. Must be confirmed by PHASEWRIGHT_LIVE too.")
     ] = False,
     db: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--db",
-            help="The bot's database. Default: named after the exchange, in FSM_SNAPSHOT_DIR (var).",
+            help="The bot's database: a file, or postgresql://... Default: named after the exchange, in "
+            "FSM_SNAPSHOT_DIR (var).",
             metavar="PATH",
-            dir_okay=False,
         ),
     ] = None,
+    account: Annotated[
+        str | None,
+        typer.Option("--account", help="In PostgreSQL, what the account is called. Default: after the exchange."),
+    ] = None,
+    lease: Annotated[
+        float,
+        typer.Option("--lease", help="In PostgreSQL, seconds without a word until a standby takes over.", min=0.5),
+    ] = 15.0,
     new_key: Annotated[
         bool, typer.Option("--new-key", help="The key in use is another one, of the same account.")
     ] = False,
@@ -137,35 +145,39 @@ def trade(
     the keyring. It tells a line for each change of phase, and runs until Ctrl-C or SIGTERM. It may be killed at any
     moment: orders that are live stay live at the exchange, and the same command looks after them. docs/live.md has
     the way from a rehearsal to real money, and the settings.
+
+    With --db postgresql://..., the same command on a second machine waits as a standby and takes over when the first
+    one dies.
     """
     import asyncio
 
+    import msgspec
+
     from engine import live_commands
+    from engine.live_bot import BotOptions
     from engine.live_notices import Notice
 
     def tell(notice: Notice) -> None:
-        import msgspec
-
         # Whoever read along may be gone, or the disk with the log be full: the bot trades on.
         with suppress(OSError):
             typer.echo(msgspec.json.encode(notice) if json else notice.line())
             sys.stdout.flush()
 
-    stopped = asyncio.run(
-        live_commands.trade(
-            live_commands.TradeOptions(
-                exchange=exchange,
-                symbols=live_commands.symbols_in(symbol),
-                database=db,
-                sandbox=sandbox,
-                live=live,
-                url=url,
-                new_key=new_key,
-            ),
-            os.environ,
-            tell,
-        )
+    asked = BotOptions(
+        exchange=exchange,
+        symbols=live_commands.symbols_in(symbol),
+        sandbox=sandbox,
+        live=live,
+        url=url,
+        new_key=new_key,
     )
+    if db is not None and live_commands.is_shared(db):
+        from engine import work_command
+
+        shared = work_command.SharedTrade(asked, db, account, round(lease * 1000))
+        stopped = asyncio.run(work_command.trade_shared(shared, os.environ, tell))
+    else:
+        stopped = asyncio.run(live_commands.trade(asked, None if db is None else Path(db), os.environ, tell))
     if stopped.live_orders:
         listed = ", ".join(f"{name} {order}" for name, order in stopped.live_orders)
         typer.echo(

@@ -35,12 +35,6 @@ from runtime.events import Outcome
 from runtime.sqlite_store import SqliteStore
 
 
-class TradeOptions(BotOptions, frozen=True, kw_only=True):
-    """As they are written on the command line."""
-
-    database: Path | None = None
-
-
 class Stopped(msgspec.Struct, frozen=True):
     """A bot that was told to stop: by which signal, and which orders may be live at the exchange."""
 
@@ -48,14 +42,22 @@ class Stopped(msgspec.Struct, frozen=True):
     live_orders: tuple[tuple[str, str], ...]
 
 
-async def trade(options: TradeOptions, environment: Mapping[str, str], tell: Tell) -> Stopped:
+def is_shared(database: str) -> bool:
+    """Whether `database` is one that several processes can share, and not a file."""
+    return database.startswith(("postgresql://", "postgres://"))
+
+
+async def trade(options: BotOptions, path: Path | None, environment: Mapping[str, str], tell: Tell) -> Stopped:
     """Trade until SIGINT or SIGTERM.
+
+    Args:
+        path: where the database is, by default a file named after the exchange.
 
     Raises:
         PhasewrightError: it cannot be traded, or not any longer; the message says what to do.
     """
     plan = plan_bot(options, environment)
-    database = options.database or Path(plan.settings.snapshot_dir) / database_name(options.exchange, plan.account.mode)
+    database = path or Path(plan.settings.snapshot_dir) / database_name(options.exchange, plan.account.mode)
     store = SqliteStore(database)
     try:
         check_account(store, database, plan.account, new_key=options.new_key)

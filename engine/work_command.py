@@ -68,28 +68,29 @@ async def work(options: WorkOptions, environment: Mapping[str, str], tell: Tell)
     return Stopped(interrupted(), tuple(order for orders in live.values() for order in orders))
 
 
-class SharedTradeOptions(BotOptions, frozen=True, kw_only=True):
-    """One bot in a database that others may share; `lease` is in milliseconds."""
+class SharedTrade(msgspec.Struct, frozen=True):
+    """One bot in the database at `url`, which others may share; `lease` is in milliseconds."""
 
-    database: str
-    account: str | None = None
-    lease: int = 15_000
+    bot: BotOptions
+    url: str
+    account: str | None
+    lease: int
 
 
-async def trade_shared(options: SharedTradeOptions, environment: Mapping[str, str], tell: Tell) -> Stopped:
+async def trade_shared(options: SharedTrade, environment: Mapping[str, str], tell: Tell) -> Stopped:
     """Trade on one account until SIGINT or SIGTERM, or wait as a standby while another process does.
 
     Raises:
         PhasewrightError: it cannot be traded, or not any longer; the message says what to do.
     """
-    plan = plan_bot(options, environment)
-    name = options.account or Path(database_name(options.exchange, plan.account.mode)).stem
+    plan = plan_bot(options.bot, environment)
+    name = options.account or Path(database_name(options.bot.exchange, plan.account.mode)).stem
     live: list[tuple[str, str]] = []
     stopping, interrupted = stop_signals()
 
     async def run_account(tenure: Tenure) -> None:
         live[:] = await shared.run_bot(plan, tenure, lambda bot: prepare_patiently(bot, shared.tell_of(""), stopping))
 
-    async with sharing(options.database, None, options.lease, tell, connections=2) as shared:
+    async with sharing(options.url, None, options.lease, tell, connections=2) as shared:
         await shared.hold([name], run_account, stopping, gives_up=lambda error: not isinstance(error, StoreFencedError))
     return Stopped(interrupted(), tuple(live))
