@@ -2,41 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from runtime.portfolio import PortfolioTransaction
+import msgspec
+
+from runtime.effects import intent_id
+from runtime.errors import DispatchError
+from runtime.portfolio import Portfolio, PortfolioTransaction
 
 ConfigT = TypeVar("ConfigT")
 
 
-class Context(Generic[ConfigT]):
+class Context(msgspec.Struct, Generic[ConfigT], eq=False):
     """One transition's surroundings.
 
     Attributes:
         config: the machine's configuration.
         instance: the name of the instance, for a trading machine its symbol.
         now: the instant of the event, milliseconds since the epoch (UTC).
-        portfolio: the account as this transition sees it; what an action stages here is part of the commit.
     """
 
-    __slots__ = ("_intent_id", "config", "instance", "now", "portfolio")
+    config: ConfigT
+    instance: str
+    now: int
+    _of: Any
+    _namespace: str
+    _account: Portfolio | None
+    _transaction: PortfolioTransaction | None = None
+    _numbers: dict[str, int] = {}
 
-    def __init__(
-        self,
-        config: ConfigT,
-        instance: str,
-        now: int,
-        portfolio: PortfolioTransaction,
-        intent_id: Callable[[str], str],
-    ) -> None:
-        self.config = config
-        self.instance = instance
-        self.now = now
-        self.portfolio = portfolio
-        self._intent_id = intent_id
+    @property
+    def portfolio(self) -> PortfolioTransaction:
+        """The account as this transition sees it; what an action stages here is part of the commit.
+
+        Raises:
+            DispatchError: the transition is over; nobody may keep this object.
+        """
+        if self._transaction is None:
+            if self._account is None:
+                raise DispatchError(f"{self.instance}: the transition to which this context belonged is over")
+            self._transaction = self._account.begin(self.instance, self.now)
+        return self._transaction
 
     def intent_id(self, effect: str) -> str:
         """The id under which `effect`, requested by this same transition, will be known to the world: 32 lower-case
         hexadecimal characters, the same however often the request is sent."""
-        return self._intent_id(effect)
+        number = self._numbers.get(effect)
+        if number is None:
+            self._of.snapshot.intents += 1
+            number = self._numbers[effect] = self._of.snapshot.intents
+        return intent_id(self._namespace, self.instance, effect, number)

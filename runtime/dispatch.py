@@ -14,12 +14,12 @@ import msgspec
 
 from runtime.context import Context
 from runtime.definition import Defer, Ignore, Reject
-from runtime.effects import Intent, intent_id
+from runtime.effects import Intent
 from runtime.errors import DispatchError, readable
 from runtime.events import EventContext, Outcome, Receipt
 from runtime.idempotency import SeenEvents
-from runtime.machine import BoundBranch, BoundTarget, DeferredEvent, Machine, Snapshot
-from runtime.portfolio import Portfolio, PortfolioTransaction
+from runtime.machine import DeferredEvent, Machine, Snapshot
+from runtime.portfolio import Portfolio, PortfolioChange
 from runtime.store import AuditRow, Commit
 
 MAX_RAISED = 64
@@ -28,7 +28,7 @@ MAX_RAISED = 64
 _ANSWERED = (Outcome.HANDLED, Outcome.DEFERRED, Outcome.IGNORED)
 """What is not tried again when it is delivered again."""
 
-_encode = msgspec.json.encode
+_encode = msgspec.json.Encoder().encode
 
 
 class Instance:
@@ -89,7 +89,8 @@ class Dispatcher:
         generation = instance.snapshot.generation
         commits: list[Commit] = []
         receipt = self._step(instance, ctx, identity, now, commits)
-        if instance.snapshot.generation != generation:
+        snapshot = instance.snapshot
+        if snapshot.deferred and snapshot.generation != generation:
             self._offer_deferred(instance, now, commits)
         return receipt, commits
 
@@ -104,12 +105,12 @@ class Dispatcher:
 
     def create(self, instance: Instance, now: int) -> Commit:
         """The commit that makes a new instance durable, with the effects that its initial phase asks for."""
-        step = _Step(self, instance, now)
+        step = self._begin(instance, now)
         for effect in instance.machine.definition.phases[instance.phase].entry_request:
             step.ask(effect)
         instance.version, instance.checkpoint = 1, instance.machine.encode(instance.snapshot)
         self._open(step.requested)
-        return step.commit(expected_version=0, snapshot=instance.checkpoint)
+        return step.commit(0, [])
 
     def _step(
         self,
@@ -124,32 +125,44 @@ class Dispatcher:
 
         `offered` is the event's place among the deferred ones, which it leaves.
         """
-        version, checkpoint, phase = instance.version, instance.checkpoint, instance.phase
-        finished = self._finish(ctx)
-        stale = self._stale(instance, ctx, finished)
-        step = _Step(self, instance, now)
-        failure: Exception | None = None
+        version, checkpoint, snapshot = instance.version, instance.checkpoint, instance.snapshot
+        phase, generation = snapshot.phase, ctx.generation
+        finished = [] if ctx.intent is None else self._finish(ctx)
+        step = self._begin(instance, now)
         try:
-            with self.portfolio.begin(instance.name, now) as transaction:
-                outcome, reason = step.carry_out(ctx, identity, transaction, offered, stale)
-                if step.changed:
-                    instance.checkpoint = instance.machine.encode(instance.snapshot)
-                    instance.version += 1
+            if (ctx.intent is not None or generation is not None) and (stale := self._stale(instance, ctx, finished)):
+                outcome, reason = step.ignore(ctx, identity, stale)
+            else:
+                if generation is not None:
+                    step.stop_timer()
+                if offered is not None:
+                    step.drop_deferred(offered)
+                outcome, reason = step.apply(ctx, identity)
+                if step.raised:
+                    step.carry_on(ctx.event)
+            if step.changed:
+                instance.checkpoint = instance.machine.encode(snapshot)
+                instance.version = version + 1
+            change = step.settle()
         except BaseException as error:
+            step.abandon()
             instance.restore(checkpoint, version)
             if not isinstance(error, Exception):
                 raise
             failure = error
-        if failure is not None:
-            return self._fail(instance, ctx, identity, now, failure, finished, commits, offered)
-        self._open(step.requested)
-        receipt = Receipt(outcome, ctx.event, instance.name, phase, instance.phase, instance.version, reason)
-        commit = step.commit(version, instance.checkpoint if step.changed else None, finished=finished)
-        commit.portfolio = transaction.change or None
-        if outcome in _ANSWERED or offered is not None:
-            self._remember(commit, identity, receipt)
-        commits.append(commit)
-        return receipt
+        else:
+            if step.requested:
+                self._open(step.requested)
+            receipt = Receipt(outcome, ctx.event, instance.name, phase, snapshot.phase, instance.version, reason)
+            commit = step.commit(version, finished, change)
+            if identity and (outcome in _ANSWERED or offered is not None):
+                self._remember(commit, identity, receipt)
+            commits.append(commit)
+            return receipt
+        return self._fail(instance, ctx, identity, now, failure, finished, commits, offered)
+
+    def _begin(self, instance: Instance, now: int) -> _Step:
+        return _Step(instance.machine.config, instance.name, now, instance, self.namespace, self.portfolio)
 
     def _offer_deferred(self, instance: Instance, now: int, commits: list[Commit]) -> None:
         """Offer the waiting events again, in the order of their arrival, from the start after each change of phase."""
@@ -187,8 +200,8 @@ class Dispatcher:
         version, phase, timer = instance.version, instance.phase, instance.snapshot.timer
         reason = readable(f"{type(error).__name__}: {error}")
         evidence = readable("".join(traceback.format_exception(error)))
-        step = _Step(self, instance, now)
-        step.record(ctx, identity, Outcome.FAILED, phase, reason=reason, error=evidence)
+        step = self._begin(instance, now)
+        step.record(ctx, identity, Outcome.FAILED, reason=reason, error=evidence)
         if offered is not None:
             step.drop_deferred(offered)
         if timer is not None and timer.generation == ctx.generation:
@@ -197,8 +210,8 @@ class Dispatcher:
             instance.checkpoint = instance.machine.encode(instance.snapshot)
             instance.version += 1
         receipt = Receipt(Outcome.FAILED, ctx.event, instance.name, phase, phase, instance.version, reason)
-        commit = step.commit(version, instance.checkpoint if step.changed else None, finished=finished)
-        if offered is not None:
+        commit = step.commit(version, finished)
+        if identity and offered is not None:
             self._remember(commit, identity, receipt)
         commits.append(commit)
         definition = instance.machine.definition
@@ -221,9 +234,8 @@ class Dispatcher:
         return None
 
     def _remember(self, commit: Commit, identity: str, receipt: Receipt) -> None:
-        if identity:
-            commit.identities.append((identity, receipt))
-            self.seen.record(commit.instance, identity, receipt, commit.at)
+        commit.identities.append((identity, receipt))
+        self.seen.record(commit.instance, identity, receipt, commit.at)
 
     def _identity(self, instance: Instance, ctx: EventContext) -> str:
         if ctx.id is not None:
@@ -232,10 +244,11 @@ class Dispatcher:
             return f"{ctx.intent}/{ctx.attempt}"
         if ctx.generation is not None:
             return f"timer/{ctx.generation}"
-        fields = instance.machine.definition.events[ctx.event].identity
-        if fields is None:
+        naming = instance.machine.identities[ctx.event]
+        if naming is None:
             return ""
-        return "/".join([ctx.event, *(str(getattr(ctx.payload, name)) for name in fields)])
+        pattern, values = naming
+        return pattern % values(ctx.payload)
 
     def _open(self, requested: list[Intent]) -> None:
         for intent in requested:
@@ -258,112 +271,103 @@ class Dispatcher:
         return ""
 
 
-class _Step:
-    """The work on one event, until it is a commit or is thrown away."""
+class _Step(Context[Any], eq=False):
+    """The work on one event, until it is a commit or is thrown away. Handlers see the surroundings that it is."""
 
-    def __init__(self, dispatcher: Dispatcher, instance: Instance, now: int) -> None:
-        self.requested: list[Intent] = []
-        self.changed = False
-        self._namespace = dispatcher.namespace
-        self._instance = instance
-        self._now = now
-        self._rows: list[AuditRow] = []
-        self._numbers: dict[str, int] = {}
+    changed: bool = False
+    rows: list[AuditRow] = msgspec.field(default_factory=list)
+    requested: list[Intent] = msgspec.field(default_factory=list)
+    raised: list[str] = msgspec.field(default_factory=list)
 
-    def carry_out(
-        self,
-        ctx: EventContext,
-        identity: str,
-        transaction: PortfolioTransaction,
-        offered: int | None,
-        stale: str,
-    ) -> tuple[Outcome, str]:
-        """Apply the event and the internal events that it raises. Any exception means: throw all of it away."""
-        instance = self._instance
-        snapshot = instance.snapshot
-        if stale:
-            self.record(ctx, identity, Outcome.IGNORED, snapshot.phase, reason=stale)
-            return Outcome.IGNORED, stale
-        if ctx.generation is not None:
-            self.stop_timer()
-        if offered is not None:
-            self.drop_deferred(offered)
-        context = Context(instance.machine.config, instance.name, self._now, transaction, self._intent_id)
-        raised: list[str] = []
-        outcome, reason = self._apply(ctx, identity, context, raised)
-        count = 0
-        while raised:
-            count += 1
-            if count > MAX_RAISED:
-                raise DispatchError(
-                    f"{ctx.event} led to more than {MAX_RAISED} internal events, the last {raised[0]}: a cycle"
-                )
-            event = raised.pop(0)
-            payload = instance.machine.definition.events[event].payload()
-            internal = EventContext(event, instance.name, self._now, payload)
-            answer, why = self._apply(internal, "", context, raised)
-            if answer is Outcome.REJECTED:
-                raise DispatchError(f"{event}, raised after {ctx.event}, is rejected in {snapshot.phase}: {why}")
-        return outcome, reason
-
-    def _apply(self, ctx: EventContext, identity: str, context: Context[Any], raised: list[str]) -> tuple[Outcome, str]:
-        snapshot = self._instance.snapshot
-        phase = snapshot.phase
-        cell = self._instance.machine.table[phase][ctx.event]
-        if not isinstance(cell, tuple):
+    def apply(self, ctx: EventContext, identity: str) -> tuple[Outcome, str]:
+        """One event, without those that it raises. Any exception means: throw all of it away."""
+        instance = self._of
+        snapshot, machine = instance.snapshot, instance.machine
+        phase, data, payload = snapshot.phase, snapshot.data, ctx.payload
+        cell = machine.table[phase][ctx.event]
+        if type(cell) is not tuple:
             return self._without_branch(ctx, identity, cell)
-        bound = self._choose(cell, ctx, context)
+        for bound in cell:
+            for guard, wanted in bound.guards:
+                answer = guard(data, payload, self)
+                if answer is not wanted:
+                    if answer is not True and answer is not False:
+                        raise DispatchError(f"a guard of {bound.branch.id} answered {answer!r}, neither True nor False")
+                    break
+            else:
+                break
+        else:
+            raise DispatchError(f"no row of {phase}/{ctx.event} applies, and there is no else")
         branch = bound.branch
         if branch.ignored is not None:
-            self.record(ctx, identity, Outcome.IGNORED, phase, branch=branch.id, reason=branch.ignored)
-            return Outcome.IGNORED, branch.ignored
-        target = bound.target or self._instance.machine.history_target(phase, branch, snapshot.history)
+            return self.ignore(ctx, identity, branch.ignored, branch.id)
+        target = bound.target or machine.history_target(phase, branch, snapshot.history)
         for action in target.do:
-            action(snapshot.data, ctx.payload, context)
+            action(data, payload, self)
         if not bound.internal:
-            self._enter(target, phase)
-        requested = [f"{effect}/{self.ask(effect)}" for effect in target.request]
-        raised.extend(target.raises)
+            for group in target.leaves:
+                snapshot.history[group] = phase
+            snapshot.phase = target.phase
+            snapshot.generation += 1
+            snapshot.entered_at = self.now
+            timeout = target.timeout
+            snapshot.timer = None if timeout is None else machine.timer_for(timeout, snapshot, self.now)
+        requested = tuple([f"{effect}/{self.ask(effect)}" for effect in target.request]) if target.request else ()
+        if target.raises:
+            self.raised.extend(target.raises)
         self.changed = True
-        self.record(
-            ctx, identity, Outcome.HANDLED, phase, branch=branch.id, actions=target.names, requested=tuple(requested)
+        self.rows.append(
+            AuditRow(
+                instance.name,
+                instance.version,
+                self.now,
+                ctx.event,
+                identity,
+                Outcome.HANDLED,
+                phase,
+                snapshot.phase,
+                branch.id,
+                target.names,
+                requested,
+                _evidence(payload),
+                "",
+                "",
+                machine.digest,
+            )
         )
         return Outcome.HANDLED, ""
 
+    def carry_on(self, first: str) -> None:
+        """The internal events that were raised, and those that they raise."""
+        instance, count = self._of, 0
+        while self.raised:
+            count += 1
+            if count > MAX_RAISED:
+                raise DispatchError(
+                    f"{first} led to more than {MAX_RAISED} internal events, the last {self.raised[0]}: a cycle"
+                )
+            event = self.raised.pop(0)
+            payload = instance.machine.definition.events[event].payload()
+            answer, why = self.apply(EventContext(event, instance.name, self.now, payload), "")
+            if answer is Outcome.REJECTED:
+                raise DispatchError(f"{event}, raised after {first}, is rejected in {instance.phase}: {why}")
+
+    def ignore(self, ctx: EventContext, identity: str, reason: str, branch: str = "") -> tuple[Outcome, str]:
+        """The event changes nothing, and that is right."""
+        self.record(ctx, identity, Outcome.IGNORED, branch=branch, reason=reason)
+        return Outcome.IGNORED, reason
+
     def _without_branch(self, ctx: EventContext, identity: str, cell: Defer | Ignore | Reject) -> tuple[Outcome, str]:
-        snapshot = self._instance.snapshot
-        if isinstance(cell, Defer):
-            snapshot.deferred.append(DeferredEvent(ctx.event, ctx.at, identity, msgspec.Raw(_encode(ctx.payload))))
-            self.changed = True
-            self.record(ctx, identity, Outcome.DEFERRED, snapshot.phase)
-            return Outcome.DEFERRED, ""
-        outcome = Outcome.IGNORED if isinstance(cell, Ignore) else Outcome.REJECTED
-        self.record(ctx, identity, outcome, snapshot.phase, reason=cell.reason)
-        return outcome, cell.reason
-
-    def _choose(self, cell: tuple[BoundBranch, ...], ctx: EventContext, context: Context[Any]) -> BoundBranch:
-        data, payload = self._instance.snapshot.data, ctx.payload
-        for bound in cell:
-            for guard, wanted in bound.guards:
-                answer = guard(data, payload, context)
-                if answer is not True and answer is not False:
-                    raise DispatchError(f"a guard of {bound.branch.id} answered {answer!r}, neither True nor False")
-                if answer is not wanted:
-                    break
-            else:
-                return bound
-        raise DispatchError(f"no row of {self._instance.phase}/{ctx.event} applies, and there is no else")
-
-    def _enter(self, target: BoundTarget, source: str) -> None:
-        snapshot = self._instance.snapshot
-        machine = self._instance.machine
-        for group in target.leaves:
-            if group not in machine.definition.phases[target.phase].groups:
-                snapshot.history[group] = source
-        snapshot.phase = target.phase
-        snapshot.generation += 1
-        snapshot.entered_at = self._now
-        snapshot.timer = machine.timer_for(target.timeout, snapshot, self._now)
+        if isinstance(cell, Ignore):
+            return self.ignore(ctx, identity, cell.reason)
+        if isinstance(cell, Reject):
+            self.record(ctx, identity, Outcome.REJECTED, reason=cell.reason)
+            return Outcome.REJECTED, cell.reason
+        waiting = DeferredEvent(ctx.event, ctx.at, identity, msgspec.Raw(_encode(ctx.payload)))
+        self._of.snapshot.deferred.append(waiting)
+        self.changed = True
+        self.record(ctx, identity, Outcome.DEFERRED)
+        return Outcome.DEFERRED, ""
 
     def ask(self, effect: str) -> str:
         """Request an effect; returns the id of the intent.
@@ -371,88 +375,89 @@ class _Step:
         Raises:
             msgspec.ValidationError: a datum that the effect needs is None.
         """
-        definition = self._instance.machine.definition.effects[effect]
-        data = self._instance.snapshot.data
-        asked = self._intent_id(effect)
+        instance = self._of
+        definition = instance.machine.definition.effects[effect]
+        data, now = instance.snapshot.data, self.now
+        asked = self.intent_id(effect)
         request = _encode({name: getattr(data, name) for name in definition.request.__struct_fields__})
-        window = 0 if definition.window is None else getattr(self._instance.machine.config, definition.window)
-        number, now = self._numbers.pop(effect), self._now
-        generation = self._instance.snapshot.generation
-        intent = Intent(asked, self._instance.name, effect, number, request, generation, now, 1, now, now + window)
+        window = 0 if definition.window is None else getattr(self.config, definition.window)
+        number, generation = self._numbers.pop(effect), instance.snapshot.generation
+        intent = Intent(asked, instance.name, effect, number, request, generation, now, 1, now, now + window)
         intent.decode(definition.request)
         self.requested.append(intent)
         return asked
 
-    def _intent_id(self, effect: str) -> str:
-        if effect not in self._numbers:
-            self._instance.snapshot.intents += 1
-            self._numbers[effect] = self._instance.snapshot.intents
-        return intent_id(self._namespace, self._instance.name, effect, self._numbers[effect])
-
     def drop_deferred(self, place: int) -> None:
         """Take an event out of the waiting ones."""
-        del self._instance.snapshot.deferred[place]
+        del self._of.snapshot.deferred[place]
         self.changed = True
 
     def stop_timer(self) -> None:
         """The timer has done its work."""
-        self._instance.snapshot.timer = None
+        self._of.snapshot.timer = None
         self.changed = True
 
     def record(
-        self,
-        ctx: EventContext,
-        identity: str,
-        outcome: Outcome,
-        phase_from: str,
-        *,
-        branch: str = "",
-        actions: tuple[str, ...] = (),
-        requested: tuple[str, ...] = (),
-        reason: str = "",
-        error: str = "",
+        self, ctx: EventContext, identity: str, outcome: Outcome, *, branch: str = "", reason: str = "", error: str = ""
     ) -> None:
-        """Write down what became of an event."""
-        instance = self._instance
-        self._rows.append(
+        """Write down what became of an event that led nowhere."""
+        instance, payload = self._of, _evidence(ctx.payload)
+        digest, phase = instance.machine.digest, instance.phase
+        self.rows.append(
             AuditRow(
-                instance=instance.name,
-                version=instance.version,
-                at=self._now,
-                event=ctx.event,
-                identity=identity,
-                outcome=outcome,
-                phase_from=phase_from,
-                phase_to=instance.phase,
-                branch=branch,
-                actions=actions,
-                requested=requested,
-                payload=_evidence(ctx.payload),
-                reason=reason,
-                error=error,
-                digest=instance.machine.definition.digest,
+                instance.name,
+                instance.version,
+                self.now,
+                ctx.event,
+                identity,
+                outcome,
+                phase,
+                phase,
+                branch,
+                (),
+                (),
+                payload,
+                reason,
+                error,
+                digest,
             )
         )
 
+    def settle(self) -> PortfolioChange | None:
+        """Make what was staged the account's. From here on the handlers' view of it is closed."""
+        self._account, transaction = None, self._transaction
+        if transaction is None:
+            return None
+        if transaction.is_open:
+            transaction.commit()
+        return transaction.change or None
+
+    def abandon(self) -> None:
+        """Drop what was staged."""
+        self._account, transaction = None, self._transaction
+        if transaction is not None and transaction.is_open:
+            transaction.rollback()
+
     def commit(
-        self, expected_version: int, snapshot: bytes | None, finished: list[tuple[str, int, str]] | None = None
+        self, expected_version: int, finished: list[tuple[str, int, str]], portfolio: PortfolioChange | None = None
     ) -> Commit:
         """What must be written."""
-        instance = self._instance
+        instance = self._of
+        machine, version = instance.machine, instance.version
         return Commit(
-            instance=instance.name,
-            machine=instance.machine.definition.name,
-            digest=instance.machine.definition.digest,
-            at=self._now,
-            expected_version=expected_version,
-            version=expected_version if snapshot is None else instance.version,
-            phase=instance.phase,
-            snapshot=snapshot,
-            audit=self._rows,
-            identities=[],
-            requested=self.requested,
-            finished=finished or [],
-            portfolio=None,
+            instance.name,
+            machine.definition.name,
+            machine.digest,
+            self.now,
+            expected_version,
+            version,
+            instance.snapshot.phase,
+            None if version == expected_version else instance.checkpoint,
+            self.rows,
+            [],
+            self.requested,
+            finished,
+            portfolio,
         )
 
 

@@ -6,15 +6,18 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any, Generic, TypeVar
 
 import msgspec
 
 from runtime.definition import Branch, Defer, Ignore, MachineDefinition, PhaseDefinition, Reject, Timeout
 from runtime.errors import DispatchError, HandlerError
+from runtime.read_back import ReadBack
 
 DataT = TypeVar("DataT")
 Handler = Callable[[Any, Any, Any], Any]
+_encode = msgspec.json.Encoder().encode
 
 
 class Timer(msgspec.Struct, frozen=True):
@@ -59,7 +62,7 @@ class BoundTarget:
     raises: tuple[str, ...]
     timeout: Timeout | None
     leaves: tuple[str, ...]
-    """The groups with history that are left."""
+    """The groups with history that are left and not entered again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,7 @@ class Machine:
 
     def __init__(self, definition: MachineDefinition, guards: object, actions: object, config: object) -> None:
         self.definition = definition
+        self.digest = definition.digest
         self.config = config
         self._guards = bind(definition, definition.guards, guards, "guard")
         self._actions = bind(definition, definition.actions, actions, "action")
@@ -91,8 +95,13 @@ class Machine:
             phase: tuple(group for group in spec.groups if group in definition.history_groups)
             for phase, spec in definition.phases.items()
         }
+        self.identities = {
+            name: None if event.identity is None else _naming(name, event.identity)
+            for name, event in definition.events.items()
+        }
         self._ways: dict[tuple[str, Branch, str | None], BoundTarget] = {}
         self._decoder = msgspec.json.Decoder(Snapshot[definition.data])  # type: ignore[name-defined]
+        self._read_back = ReadBack(definition.data)
         self.table: Mapping[str, Mapping[str, BoundCell]] = {
             phase: {event: self._bind_cell(phase, cell) for event, cell in row.items()}
             for phase, row in definition.table.items()
@@ -125,7 +134,7 @@ class Machine:
             request=(*branch.request, *entering.entry_request),
             raises=(*branch.raises, *entering.entry_raises),
             timeout=entering.timeout,
-            leaves=self._history[source],
+            leaves=tuple(group for group in self._history[source] if group not in entering.groups),
         )
         return made
 
@@ -155,7 +164,14 @@ class Machine:
             DispatchError: a restart would not read the same from them: an action has set a datum to something that is
                 not of its type. Better now, with the instance unchanged, than when it must be restored.
         """
-        raw = msgspec.json.encode(snapshot)
+        raw = _encode(snapshot)
+        timer = snapshot.timer
+        if (
+            b"NaN" not in raw
+            and (timer is None or type(timer.due_at) is int)
+            and self._read_back.is_sure(snapshot.data)
+        ):
+            return raw
         try:
             found = self.decode(raw)
         except ValueError as error:
@@ -177,6 +193,14 @@ class Machine:
             since = getattr(snapshot.data, timeout.since)
             start = now if since is None else since
         return Timer(timeout.raises, start + getattr(self.config, timeout.after), snapshot.generation)
+
+
+def _naming(event: str, fields: tuple[str, ...]) -> tuple[str, Callable[[Any], tuple[Any, ...]]]:
+    """What names a delivery by these fields of its payload: a pattern, and the values that belong in it."""
+    pattern = "/".join([event.replace("%", "%%"), *["%s"] * len(fields)])
+    if len(fields) > 1:
+        return pattern, attrgetter(*fields)
+    return pattern, lambda payload: tuple(getattr(payload, name) for name in fields)
 
 
 def bind(definition: MachineDefinition, protocol: type, handlers: object, kind: str) -> dict[str, Handler]:

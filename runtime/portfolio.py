@@ -423,6 +423,11 @@ class PortfolioTransaction(PortfolioView):
         self._after = Reservation(self.instance)
 
     @property
+    def is_open(self) -> bool:
+        """Whether it can still be changed, committed or rolled back."""
+        return self._open
+
+    @property
     def change(self) -> PortfolioChange:
         """What this transaction changes; nothing after a rollback."""
         entries = tuple(self._entries.values())
