@@ -121,7 +121,7 @@ def trade(
         str | None,
         typer.Option(
             "--db",
-            help="The bot's database: a file, or postgresql://... Default: named after the exchange, in "
+            help="The bot's database: a file, or a postgresql:// URL. Default: named after the exchange, in "
             "FSM_SNAPSHOT_DIR (var).",
             metavar="PATH",
         ),
@@ -146,7 +146,7 @@ def trade(
     moment: orders that are live stay live at the exchange, and the same command looks after them. docs/live.md has
     the way from a rehearsal to real money, and the settings.
 
-    With --db postgresql://..., the same command on a second machine waits as a standby and takes over when the first
+    With a postgresql:// URL, the same command on a second machine waits as a standby and takes over when the first
     one dies.
     """
     import asyncio

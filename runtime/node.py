@@ -242,7 +242,8 @@ class Node:
         )
         for account in beyond[: self.settings.pace]:
             asyncio.create_task(self._end(self._held[account]))  # noqa: RUF006 - it is awaited by the account's own task
-        wanted = sorted(account for account in mine & serves if account not in self._held)
+        # Asked for anew: an account may have failed while the database was asked.
+        wanted = sorted(mine & self._serves() - self._held.keys()) if self._fatal is None else []
         self._random.shuffle(wanted)
         await self._take(wanted[: self.settings.pace])
         self._tell_waiting(census, target)

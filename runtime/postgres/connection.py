@@ -5,6 +5,7 @@ The connection string is a URL as libpq takes it, with all its parameters; what 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,6 +19,9 @@ from runtime.errors import StoreError, StoreIntegrityError
 
 SCHEMA = "0001"
 """The revision of the schema that this program reads and writes."""
+
+# The pool would else write to standard error; what is wrong is told by whoever cannot get a connection.
+logging.getLogger("psycopg").addHandler(logging.NullHandler())
 
 _SESSION = {
     # A stopped process must not keep others waiting, nor a stopped server this one.
