@@ -44,7 +44,7 @@ class CcxtExchange:
         self._wire = CcxtWire(exchange, self._client, credentials)
         self._clock = clock
         self.gateway = ClaimedGateway(self._wire, clock, may_send=may_send)
-        self._server_clock = ServerClock(self._wire.server_time, clock, monotonic, 0)
+        self._server_clock = ServerClock(self.gateway.server_time, clock, monotonic, 0)
 
     @property
     def key_refusal(self) -> str:
@@ -75,8 +75,13 @@ class CcxtExchange:
         raise ConfigError(f"TIMEFRAME: {self.name} has no bars of {length // 1000} s; it has {known}.")
 
     async def watch(self, live_orders: LiveOrders) -> None:
-        changes = self._wire.changed_orders if self._wire.has_stream else None
+        changes = self._changes if self._wire.has_stream else None
         await OrderFeed(self.gateway, self._clock, live_orders, changes).run()
+
+    async def _changes(self) -> Sequence[str] | Failed:
+        # A stream is not begun either while the exchange wants a pause.
+        await self._clock.sleep_until(self.gateway.paused_until)
+        return await self._wire.changed_orders()
 
     async def close(self) -> None:
         await self._wire.close()

@@ -39,7 +39,7 @@ from engine.exchange.gateway import (
 from engine.exchange.order_states import order_state
 from engine.exchange.outcomes import Verdict, refuses_key, verdict
 from engine.exchange.server_clock import ServerClock, monotonic
-from engine.exchange.wire import Ask, Cause, Failed, Reply, Wire, WireOrder
+from engine.exchange.wire import Ask, Cause, Failed, Reply, Wire, WireOrder, utc
 from runtime.clock import Clock
 
 MAX_OFFSET = 5_000
@@ -48,6 +48,11 @@ it expires by the exchange's clock at deadline + MAX_OFFSET or before, whatever 
 Not a setting: the process that asks for an order's fate may be another than the one that sent it."""
 
 MAX_READ_PAUSE = 10_000
+_BANNED = 418
+_LONGEST_PAUSES = {_BANNED: 3 * 86_400_000}
+"""The longest pause (ms) that is kept after an answer with this status: binance bans an address for 2 minutes to 3
+days. After any other, LONGEST_PAUSE."""
+LONGEST_PAUSE = 3_600_000
 _UNDECIDED = (Verdict.UNKNOWN, Verdict.UNSENT)
 
 AnswerT = TypeVar("AnswerT")
@@ -59,7 +64,8 @@ class ClaimSettings(msgspec.Struct, frozen=True):
 
     `grace` is what the exchange may take, after a request has passed its check of the timestamp, until a look-up shows
     the order: binance gives up on its own engine after 10 s (-1007), and 5 s more are for its reads to catch up.
-    `pause` is how long nothing is asked after the exchange said "too many requests" without saying for how long.
+    `pause` is how long nothing is asked after the exchange said "too many requests" without saying for how long,
+    `ban` after it said that it has banned this address.
     """
 
     grace: int = 15_000
@@ -68,6 +74,7 @@ class ClaimSettings(msgspec.Struct, frozen=True):
     read_pause: int = 500
     read_timeout: int = 15_000
     pause: int = 60_000
+    ban: int = 600_000
 
 
 class ClaimedGateway:
@@ -92,9 +99,11 @@ class ClaimedGateway:
         self._wire = wire
         self._clock = clock
         self._settings = settings
-        self._server_clock = ServerClock(lambda: self._ask(wire.server_time), clock, elapsed, settings.refresh)
+        self._server_clock = ServerClock(self.server_time, clock, elapsed, settings.refresh)
         self._listeners: list[Callable[[OrderState], None]] = []
-        self._paused_until = 0
+        # Nothing is asked before this instant, for this reason.
+        self.paused_until = 0
+        self._pause_reason = ""
         # Why the exchange refused an order for its key, or for the permissions of the key; empty while it did not.
         self.key_refusal = ""
 
@@ -220,7 +229,7 @@ class ClaimedGateway:
             order: Reply = shown
             if not first and shown.client_order_id is not None:
                 client_order_id = shown.client_order_id
-                order = await self._ask(lambda: self._wire.order(symbol, client_order_id))
+                order = await self._named(symbol, client_order_id)
             first = False
             if isinstance(order, Failed):
                 return order
@@ -242,6 +251,10 @@ class ClaimedGateway:
         """Read something else under the same limits and pauses. Raises GatewayError, which names it as `what`."""
         return _readable(await self._read(ask), what)
 
+    async def server_time(self) -> int | Failed:
+        """The exchange's clock, asked once, under the same pauses."""
+        return await self._ask(self._wire.server_time)
+
     async def markets(self) -> Mapping[str, Market]:
         return _readable(await self._read(self._wire.markets), "the markets")
 
@@ -252,7 +265,14 @@ class ClaimedGateway:
         return _readable(shown, "the balances")
 
     async def _order(self, symbol: str, client_order_id: str) -> Reply:
-        return await self._read(lambda: self._wire.order(symbol, client_order_id), Ask.ORDER)
+        return await self._retried(lambda: self._named(symbol, client_order_id), Ask.ORDER)
+
+    async def _named(self, symbol: str, client_order_id: str) -> Reply:
+        """One look-up. An answer without the order's ids is as good as none: `{}`, for one, or half a body."""
+        reply = await self._ask(lambda: self._wire.order(symbol, client_order_id))
+        if isinstance(reply, WireOrder) and not (reply.exchange_order_id and reply.client_order_id == client_order_id):
+            return Failed(Cause.UNREADABLE, message=_told(reply))
+        return reply
 
     # --- limits -----------------------------------------------------------------------------------------------
 
@@ -261,7 +281,8 @@ class ClaimedGateway:
 
     async def _retried(self, ask: Asked[AnswerT], kind: Ask = Ask.READ) -> AnswerT | Failed:
         """Ask again, within limits, as long as the answer decides nothing. Never for a create."""
-
+        # A loop, not tenacity: nearly every answer needs no second question, and in the simulation this is the
+        # innermost of all that runs.
         answer = await ask()
         for attempt in range(1, self._settings.read_attempts):
             if not isinstance(answer, Failed) or verdict(self.name, kind, "", answer) not in _UNDECIDED:
@@ -274,14 +295,30 @@ class ClaimedGateway:
     async def _ask(self, ask: Asked[AnswerT], by: int | None = None) -> AnswerT | Failed:
         """One request, ended at the instant `by`. It waits for a pause that the exchange asked for, or is not begun."""
         by = self._clock.now() + self._settings.read_timeout if by is None else by
-        if self._paused_until >= by:
-            return Failed(Cause.LOCAL, message=f"the exchange asked for a pause until {self._paused_until}")
-        await self._clock.sleep_until(self._paused_until)
+        if self.paused_until >= by:
+            return Failed(Cause.LOCAL, message=self._pause_reason)
+        await self._clock.sleep_until(self.paused_until)
         answer = await self._ended_at(by, ask())
-        if isinstance(answer, Failed) and (answer.retry_after is not None or answer.status in (418, 429)):
-            pause = self._settings.pause if answer.retry_after is None else answer.retry_after
-            self._paused_until = max(self._paused_until, self._clock.now() + pause)
+        if isinstance(answer, Failed) and (answer.retry_after is not None or answer.status in (_BANNED, 429)):
+            self._pause(answer)
         return answer
+
+    def _pause(self, answer: Failed) -> None:
+        """Keep the pause that the exchange asks for, up to the longest that it can mean."""
+        is_ban = answer.status == _BANNED
+        usual = self._settings.ban if is_ban else self._settings.pause
+        asked = usual if answer.retry_after is None else answer.retry_after
+        pause = min(asked, _LONGEST_PAUSES.get(answer.status or 0, LONGEST_PAUSE))
+        until = self._clock.now() + pause
+        if until <= self.paused_until:
+            return
+        self.paused_until = until
+        why = "has banned this address for too many requests" if is_ban else "asked for a pause"
+        longer = f" It asked for {asked // 1000} s, which is more than it can mean." if asked > pause else ""
+        self._pause_reason = (
+            f"{self.name} {why} (HTTP {answer.status}). Nothing is asked of it before {utc(until)}; orders that are "
+            f"live stay live.{longer}"
+        )
 
     async def _ended_at(self, instant: int, request: Coroutine[Any, Any, AnswerT | Failed]) -> AnswerT | Failed:
         asked = asyncio.ensure_future(request)
@@ -290,7 +327,7 @@ class ClaimedGateway:
             await asyncio.wait((asked, alarm), return_when=asyncio.FIRST_COMPLETED)
             if asked.done():
                 return asked.result()
-            return Failed(Cause.TIMEOUT, message=f"no answer by {instant}")
+            return Failed(Cause.TIMEOUT, message=f"no answer by {utc(instant)}")
         finally:
             alarm.cancel()
             if not asked.done():

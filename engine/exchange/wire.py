@@ -6,6 +6,7 @@ Every instant is in milliseconds since the epoch (UTC). `timestamp` and `at` are
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol
@@ -27,7 +28,7 @@ class Ask(StrEnum):
 class Cause(StrEnum):
     """How far a request came that brought no usable answer."""
 
-    LOCAL = "local"
+    LOCAL = "not sent"
     """It was never begun: what it should say cannot be said on this exchange."""
     NOT_CONNECTED = "not connected"
     """No connection was made (DNS, refused, TLS), so that no byte of it left."""
@@ -40,6 +41,11 @@ class Cause(StrEnum):
     """The answer was complete, with a status of success, but it does not say what it should."""
     ABSENT = "absent"
     """The lists that would show the order were read completely, and do not show it."""
+
+
+def utc(instant: int) -> str:
+    """An instant for people, to the second."""
+    return datetime.fromtimestamp(instant / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 class Failed(msgspec.Struct, frozen=True):
@@ -58,9 +64,9 @@ class Failed(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         told = [self.error, f"HTTP {self.status}" if self.status else "", f"code {self.code}" if self.code else ""]
-        return f"{self.cause.value} ({', '.join(part for part in told if part)}) {self.message}".replace(
-            "()", ""
-        ).strip()
+        details = ", ".join(part for part in told if part)
+        text = f"{self.cause.value} ({details})" if details else self.cause.value
+        return f"{text}: {self.message.rstrip('. ')}" if self.message else text
 
 
 class WireOrder(msgspec.Struct, frozen=True):

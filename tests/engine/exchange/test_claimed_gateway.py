@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine.exchange.claimed_gateway import MAX_OFFSET, ClaimedGateway, ClaimSettings
+from engine.exchange.claimed_gateway import LONGEST_PAUSE, MAX_OFFSET, ClaimedGateway, ClaimSettings
 from engine.exchange.gateway import (
     Absent,
     Accepted,
@@ -29,13 +29,14 @@ from engine.exchange.gateway import (
     Unknown,
     Unsent,
 )
-from engine.exchange.wire import Cause, Failed, Reply, WireOrder
+from engine.exchange.wire import Cause, Failed, Reply, WireOrder, utc
 from runtime.clock import VirtualClock
 
 START, WINDOW, LATENCY = 1_000_000, 10_000, 40
 GRACE = ClaimSettings().grace
 ORDER = OrderRequest("a", "BTC/USDT", Side.BUY, OrderType.LIMIT, Decimal(2), Decimal(100))
 OPEN = WireOrder("77", "a", "BTC/USDT", Side.BUY, "open", Decimal(2), Decimal(0), START)
+HOLLOW = WireOrder(None, None)
 LOST = Failed(Cause.TIMEOUT, "RequestTimeout")
 GONE = Failed(Cause.ANSWERED, "OrderNotFound", 400, "-2013", "Order does not exist.")
 REFUSED_TIME = Failed(Cause.ANSWERED, "InvalidNonce", 400, "-1021", "Timestamp")
@@ -426,6 +427,62 @@ def test_during_a_long_pause_an_order_is_not_sent_at_all(world: World) -> None:
     assert len(world.wire.sent) == 2
     world.clock.advance_to(world.clock.now() + 120_000)
     assert isinstance(world.submit(), Accepted)
+
+
+DAY = 86_400_000
+
+
+@pytest.mark.parametrize(
+    ("status", "asked", "kept"),
+    [
+        (429, 30_000, 30_000),
+        (429, None, ClaimSettings().pause),
+        (429, 9_999_999_000, LONGEST_PAUSE),
+        (503, 9_999_999_000, LONGEST_PAUSE),
+        (418, 120_000, 120_000),
+        (418, None, ClaimSettings().ban),
+        (418, 3 * DAY, 3 * DAY),
+        (418, 9_999_999_000, 3 * DAY),
+    ],
+)
+def test_a_pause_is_kept_as_long_as_it_can_be_meant_and_told(
+    world: World, status: int, asked: int | None, kept: int
+) -> None:
+    world.submit()
+    world.wire.creates = [Failed(Cause.ANSWERED, "DDoSProtection", status, "-1003", "slow down", asked), OPEN]
+    world.submit()
+    begun, sent = world.clock.now(), len(world.wire.sent)
+    refused = world.submit()
+    assert isinstance(refused, Unsent)
+    assert ("banned" in refused.reason) is (status == 418)
+    assert f"before {utc(begun + kept)}" in refused.reason
+    assert ("It asked for 9999999 s" in refused.reason) is (asked == 9_999_999_000)
+    assert len(world.wire.sent) == sent
+    world.clock.advance_to(begun + kept - 20_000)
+    asked_before = len(world.wire.asked)
+    assert isinstance(world.submit(), Unsent)
+    assert len(world.wire.asked) == asked_before, "nothing at all is asked before, not even the time"
+    world.clock.advance_to(begun + kept)
+    assert isinstance(world.submit(), Accepted)
+
+
+@pytest.mark.parametrize("hollow", [HOLLOW, msgspec.structs.replace(OPEN, client_order_id="another")])
+def test_a_look_up_whose_answer_names_no_order_is_asked_again(world: World, hollow: WireOrder) -> None:
+    world.wire.orders = [hollow, hollow, OPEN]
+    assert isinstance(look_up(world), OrderState)
+    assert world.wire.count("order") == 3
+    world.wire.orders = [hollow]
+    shown = look_up(world)
+    assert isinstance(shown, Unknown)
+    assert "does not name the order" in shown.reason
+    assert world.wire.count("order") == 3 + ClaimSettings().read_attempts
+
+
+def test_a_time_out_tells_when(world: World) -> None:
+    world.wire.orders = ["silent"]
+    shown = look_up(world)
+    assert shown.reason.startswith("timeout: no answer by 1970-01-01 00:1")
+    assert shown.reason.endswith(" UTC")
 
 
 def test_reads_are_tried_again_within_limits(world: World) -> None:
