@@ -171,7 +171,7 @@ class Database:
 
     def close(self) -> None:
         """Give every connection up."""
-        self._pool.close()
+        self._pool.close(timeout=0)
 
 
 def check_schema(address: Address, connection: Connection) -> None:

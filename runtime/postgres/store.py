@@ -280,9 +280,7 @@ class _Write:
             self.previous, self._next = self._next, uuid4()
         self.lost = name = uuid4()
         try:
-            row = connection.execute(
-                self._query, (*self._holder, self.previous, name, *self._values), prepare=True
-            ).fetchone()
+            row = connection.execute(self._query, (*self._holder, self.previous, name, *self._values)).fetchone()
         except BaseException as error:
             if not _is_lost(error):
                 self.lost = None

@@ -18,3 +18,11 @@ def hold(database: Database, account: str, worker: str = "test", seconds: float 
         ).fetchone()
     assert row is not None
     return Lease(account, worker, row[0])
+
+
+def let_expire(database: Database, account: str) -> None:
+    """The account's lease ran out a second ago."""
+    with database.connection() as connection:
+        connection.execute(
+            "UPDATE accounts SET expires_at = clock_timestamp() - interval '1 second' WHERE account = %s", (account,)
+        )
