@@ -408,14 +408,24 @@ def venue(
             "--symbol", help="A market, perhaps with its price: BTC/USDT or BTC/USDT=60000.", show_default=False
         ),
     ] = None,
+    made_symbols: Annotated[
+        int, typer.Option("--made-symbols", help="So many made-up markets besides: M001/USDT and so on.", min=0)
+    ] = 0,
+    accounts: Annotated[
+        int, typer.Option("--accounts", help="How many accounts, each with keys and books of its own.", min=1)
+    ] = 1,
     data: Data = None,
     balance: Annotated[
         list[str] | None,
-        typer.Option("--balance", help="What the account has at first: USDT=10000.", show_default=False),
+        typer.Option("--balance", help="What each account has at first: USDT=10000.", show_default=False),
     ] = None,
     parts: Annotated[str, typer.Option("--parts", help="How many orders fill in parts: never, some or most.")] = "some",
-    weight: Annotated[int, typer.Option("--weight", help="Request weight a minute.", min=1)] = 6_000,
-    orders: Annotated[int, typer.Option("--orders", help="New orders in ten seconds.", min=1)] = 100,
+    weight: Annotated[
+        int, typer.Option("--weight", help="Request weight a minute of an address; 0: any.", min=0)
+    ] = 6_000,
+    orders: Annotated[
+        int, typer.Option("--orders", help="New orders of an account in ten seconds; 0: any number.", min=0)
+    ] = 100,
     api_key: Annotated[
         str | None, typer.Option("--api-key", envvar="VENUE_API_KEY", help="Default: made from the seed.")
     ] = None,
@@ -442,6 +452,8 @@ def venue(
             faults=faults,
             script=script,
             symbols=tuple(symbol or ()),
+            made_symbols=made_symbols,
+            accounts=accounts,
             data=data,
             balances=tuple(balance or ()),
             parts=parts,

@@ -93,13 +93,13 @@ class Api:
         return {"serverTime": self._venue.server_time()}
 
     def exchange_info(self, params: Params) -> Any:
-        names = list(self._venue.markets)
+        names = list(self._venue.markets.by_name)
         if "symbol" in params:
             names = [params["symbol"]]
         elif "symbols" in params:
             names = _names(params["symbols"])
-        markets = [self._venue.market(name) for name in names]
-        with_state = [(market, not self._venue.prices[market.symbol].halted) for market in markets]
+        markets = [self._venue.markets.market(name) for name in names]
+        with_state = [(market, not self._venue.markets.is_halted(market.symbol)) for market in markets]
         return bodies.exchange_info(self._venue.server_time(), with_state, self._settings.limits)
 
     def nothing(self, params: Params) -> Any:
@@ -117,7 +117,7 @@ class Api:
                 -1104, f"Not all sent parameters were read; read '{read}' parameter(s) but was sent '{len(params)}'."
             )
         order, post_only = self._order(market, params)
-        if self._venue.prices[market.symbol].halted:
+        if self._venue.markets.is_halted(market.symbol):
             raise VenueError(-1013, "Market is closed.")
         self._check_filters(market, order)
         if post_only and order.price is not None:
@@ -200,13 +200,8 @@ class Api:
 
     def open_orders(self, params: Params) -> Any:
         symbol = self._market(params).symbol if "symbol" in params else None
-        self._venue.present()
-        found = []
         # An order that has just closed may still be shown as open: the list is behind.
-        for market in self._venue.markets.values():
-            if symbol in (None, market.symbol):
-                found += self._listed(self._venue.recent_orders(market.symbol), only_open=True)
-        return found
+        return self._listed(self._venue.recent_orders(symbol), only_open=True)
 
     def all_orders(self, params: Params) -> Any:
         market = self._market(params)
@@ -262,7 +257,7 @@ class Api:
         return [bodies.kline(bar) for bar in bars if bar is not None]
 
     def _bar(self, market: Market, opened_at: int, length: int, now: int) -> Candle | None:
-        bars = self._venue.prices[market.symbol].bars(opened_at, min(opened_at + length, now + 1))
+        bars = self._venue.markets[market.symbol].bars(opened_at, min(opened_at + length, now + 1))
         if not bars:
             return None
         return Candle(
@@ -288,8 +283,8 @@ class Api:
         if "symbol" in params:
             market = self._market(params)
             return {"symbol": params["symbol"]} | body(market)
-        names = _names(params["symbols"]) if "symbols" in params else list(self._venue.markets)
-        return [{"symbol": name} | body(self._venue.market(name)) for name in names]
+        names = _names(params["symbols"]) if "symbols" in params else list(self._venue.markets.by_name)
+        return [{"symbol": name} | body(self._venue.markets.market(name)) for name in names]
 
     def _best(self, market: Market) -> bodies.Body:
         bid, ask = self._venue.last_price(market, Side.SELL), self._venue.last_price(market, Side.BUY)
@@ -343,7 +338,7 @@ class Api:
         }
 
     def _market(self, params: Params) -> Market:
-        return self._venue.market(_required(params, "symbol"))
+        return self._venue.markets.market(_required(params, "symbol"))
 
 
 ENDPOINTS = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -19,9 +20,10 @@ from engine.venue.codes import CODES, VenueError
 from engine.venue.connections import Cut, HangUp, Mute
 from engine.venue.fates import Content, Do, Fate, Fates
 from engine.venue.journal import Journal
-from engine.venue.limits import Meter
+from engine.venue.limits import OrderMeter, WeightMeter
+from engine.venue.markets import Markets
 from engine.venue.script import Change, Conditions
-from engine.venue.settings import VenueSettings
+from engine.venue.settings import Keys, Lags, VenueSettings
 from engine.venue.signature import check_signature, check_window, window_of
 from engine.venue.venue import Venue
 from runtime.clock import Clock
@@ -30,22 +32,45 @@ _HTML = b"<html>\r\n<head><title>%d</title></head>\r\n<body>\r\n<center><h1>%d</
 _JSON = "application/json;charset=UTF-8"
 
 
+@dataclass(slots=True)
+class Account:
+    """One of the venue's clients; `number` counts from 1. Rules and chances of faults count its requests alone, so that
+    they meet the same fates whatever the others do."""
+
+    number: int
+    keys: Keys
+    venue: Venue
+    api: Api
+    fates: Fates
+    orders: OrderMeter
+
+
 class Desk:
     """What stands between a socket and the API."""
 
     def __init__(
-        self, venue: Venue, settings: VenueSettings, fates: Fates, journal: Journal, clock: Clock, started_at: int
+        self,
+        venues: Sequence[Venue],
+        markets: Markets,
+        settings: VenueSettings,
+        fates: Sequence[Fates],
+        journal: Journal,
+        clock: Clock,
+        started_at: int,
     ) -> None:
-        self.venue = venue
-        self.settings = settings
-        self.fates = fates
+        self.accounts = tuple(
+            Account(number, keys, venue, Api(venue, settings), own, OrderMeter(settings.limits))
+            for number, (keys, venue, own) in enumerate(zip(settings.keys, venues, fates, strict=True), 1)
+        )
+        self.markets = markets
         self.journal = journal
-        self.meter = Meter(settings.limits)
         self.conditions = Conditions()
         self.requests = 0
         self.failure: PaperExchangeError | None = None
         """Why the books cannot be written any more: whoever serves ends."""
-        self._api = Api(venue, settings)
+        self._by_key = {account.keys.api_key: account for account in self.accounts}
+        self._limits = settings.limits
+        self._meters: dict[str, WeightMeter] = {}
         self._clock = clock
         self._started_at = started_at
         self._changes: list[Change] = []
@@ -54,7 +79,20 @@ class Desk:
         """Change how the venue is doing, from now on."""
         current = msgspec.to_builtins(self.conditions)
         self.conditions = msgspec.convert(current | values, Conditions)
-        self.venue.skew = self.conditions.skew_ms
+        for account in self.accounts:
+            account.venue.skew = self.conditions.skew_ms
+
+    def set_lags(self, lags: Lags) -> None:
+        """Let the views of every account be so far behind, from now on."""
+        for account in self.accounts:
+            account.venue.lags = lags
+
+    def server_time(self) -> int:
+        return self._clock.now() + self.conditions.skew_ms
+
+    def account_of(self, api_key: str) -> Account | None:
+        """Whose key it is; None for one that is refused."""
+        return None if self.conditions.revoked else self._by_key.get(api_key)
 
     def schedule(self, changes: Sequence[Change]) -> None:
         """Make these changes when their time comes."""
@@ -80,14 +118,18 @@ class Desk:
         number, asked_at = self.requests, self._clock.now()
         client_order_id = params.get("newClientOrderId" if endpoint.is_order else "origClientOrderId", "")
         is_write = endpoint.is_order or endpoint.method == "DELETE"
-        fate = self.fates.decide(endpoint.kind, client_order_id, is_write, endpoint.secured == "signed")
+        # What needs no key, or comes with a wrong one, is the first account's: everybody sees the same of the market.
+        account = self._by_key.get(request.headers.get("x-mbx-apikey", ""), self.accounts[0])
+        address = "" if request.client is None else request.client.host
+        meter = self._meters.get(address) or self._meters.setdefault(address, WeightMeter(self._limits))
+        fate = account.fates.decide(endpoint.kind, client_order_id, is_write, endpoint.secured == "signed")
         answer: Response
         done = ""
         if fate.do is Do.DROP:
             answer = HangUp()
         else:
             try:
-                self._admit(endpoint, request, params, len(pairs), query, body)
+                self._admit(endpoint, request, account, meter, params, len(pairs), query, body)
                 if fate.do is Do.ERROR_BEFORE:
                     answer = _broken(fate, 503)
                 else:
@@ -95,8 +137,8 @@ class Desk:
                         await asyncio.sleep(fate.delay_ms / 1000)
                     if endpoint.secured == "signed":
                         # Its turn has come: that is when the window counts.
-                        check_window(*window_of(params), self.venue.server_time())
-                    result = endpoint.handler(self._api, params)
+                        check_window(*window_of(params), self.server_time())
+                    result = endpoint.handler(account.api, params)
                     done = str(result.get("orderId", "done")) if isinstance(result, dict) else "done"
                     answer = Response(msgspec.json.encode(result), media_type=_JSON)
             except VenueError as error:
@@ -107,12 +149,14 @@ class Desk:
             except PaperExchangeError as error:
                 self.failure = error
                 answer = Response(VenueError(-1001).body, 500, media_type=_JSON)
-        for name, value in self.meter.headers(self.venue.server_time(), is_write).items():
+        now = self.server_time()
+        for name, value in (meter.headers(now) | (account.orders.headers(now) if is_write else {})).items():
             answer.headers[name] = value
         if not fate.is_ordinary:
             self.journal.write(
                 "fault",
                 number=number,
+                **({} if account.number == 1 else {"account": account.number}),
                 at=asked_at,
                 request=endpoint.kind,
                 client_order_id=client_order_id,
@@ -125,29 +169,37 @@ class Desk:
         return _spoiled(answer, fate)
 
     def _admit(
-        self, endpoint: Endpoint, request: Request, params: dict[str, str], sent: int, query: str, body: str
+        self,
+        endpoint: Endpoint,
+        request: Request,
+        account: Account,
+        meter: WeightMeter,
+        params: dict[str, str],
+        sent: int,
+        query: str,
+        body: str,
     ) -> None:
         """Refuse what binance would not even look at."""
-        now = self.venue.server_time()
+        now = self.server_time()
         if self.conditions.maintenance:
             raise VenueError(-1008)
-        self.meter.spend(endpoint.cost(params), now)
+        meter.spend(endpoint.cost(params), now)
         if sent > len(params):
             raise VenueError(-1101, "Duplicate values for a parameter detected.")
         if endpoint.secured:
             key = request.headers.get("x-mbx-apikey", "")
             if not key:
                 raise VenueError(-2014)
-            if key != self.settings.api_key or self.conditions.revoked:
+            if self.account_of(key) is None:
                 raise VenueError(-2015)
         if endpoint.secured == "signed":
             timestamp, window = window_of(params)
             check_window(timestamp, window, now)
-            check_signature(self.settings.secret, query, body)
+            check_signature(account.keys.secret, query, body)
         if self.conditions.no_trading and (endpoint.is_order or endpoint.method == "DELETE"):
             raise VenueError(-1008)
         if endpoint.is_order:
-            self.meter.count_order(now)
+            account.orders.count(now)
 
 
 def _spoiled(answer: Response, fate: Fate) -> Response:

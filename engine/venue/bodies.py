@@ -9,8 +9,9 @@ from typing import Any
 from engine.exchange.gateway import ExchangeTrade, Market, OrderState, OrderStatus, OrderType, Side
 from engine.exchange.paper_store import BookOrder
 from engine.market_data.candles import Candle
+from engine.venue.markets import market_id
 from engine.venue.settings import Limits
-from engine.venue.venue import Holding, market_id
+from engine.venue.venue import Holding
 
 Body = dict[str, Any]
 
@@ -44,17 +45,17 @@ def exchange_info(server_time: int, markets: Iterable[tuple[Market, bool]], limi
         "timezone": "UTC",
         "serverTime": server_time,
         "rateLimits": [
-            _limit("REQUEST_WEIGHT", "MINUTE", 1, limits.weight),
-            _limit("ORDERS", "SECOND", 10, limits.orders_10s),
-            _limit("ORDERS", "DAY", 1, limits.orders_day),
+            {"rateLimitType": kind, "interval": interval, "intervalNum": count, "limit": most}
+            for kind, interval, count, most in (
+                ("REQUEST_WEIGHT", "MINUTE", 1, limits.weight),
+                ("ORDERS", "SECOND", 10, limits.orders_10s),
+                ("ORDERS", "DAY", 1, limits.orders_day),
+            )
+            if most
         ],
         "exchangeFilters": [],
         "symbols": [_symbol(market, trades) for market, trades in markets],
     }
-
-
-def _limit(kind: str, interval: str, count: int, most: int) -> Body:
-    return {"rateLimitType": kind, "interval": interval, "intervalNum": count, "limit": most}
 
 
 def _symbol(market: Market, trades: bool) -> Body:

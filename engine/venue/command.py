@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import ipaddress
 import os
+import resource
 from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -19,9 +20,13 @@ from engine.market_data.symbols import symbol_from
 from engine.venue.fates import PROFILES
 from engine.venue.script import Script, load_script
 from engine.venue.server import OpenVenue, listen
-from engine.venue.settings import BASE_PRICES, DEFAULT_SYMBOLS, Limits, Parts, VenueSettings
+from engine.venue.settings import BASE_PRICES, DEFAULT_SYMBOLS, Keys, Limits, Parts, VenueSettings
 from runtime.clock import SystemClock
 from runtime.errors import ConfigError, PhasewrightError
+
+_MOST_NAMED = 8
+_MOST_ACCOUNTS = 9_999
+_MADE_PRICES = (Decimal("0.05"), Decimal(1), Decimal(20), Decimal(300), Decimal(4_000))
 
 
 class VenueOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,6 +39,8 @@ class VenueOptions(msgspec.Struct, frozen=True, kw_only=True):
     faults: str = "calm"
     script: Path | None = None
     symbols: tuple[str, ...] = ()
+    made_symbols: int = 0
+    accounts: int = 1
     data: Path | None = None
     balances: tuple[str, ...] = ()
     parts: str = "some"
@@ -44,8 +51,16 @@ class VenueOptions(msgspec.Struct, frozen=True, kw_only=True):
     control: bool = False
 
 
+class NamedKeys(msgspec.Struct, frozen=True):
+    """An account, and what its bot signs with."""
+
+    name: str
+    api_key: str
+    secret: str
+
+
 class Ready(msgspec.Struct, frozen=True):
-    """The venue answers: where, and to whom."""
+    """The venue answers: where, and to whom. The first of the accounts has `api_key` and `secret`."""
 
     url: str
     api_key: str
@@ -53,6 +68,9 @@ class Ready(msgspec.Struct, frozen=True):
     symbols: list[str]
     db: str
     pid: int
+    accounts: list[NamedKeys]
+    accounts_file: str | None
+    """Where the keys are written down, when there is more than one account."""
 
     def as_json(self) -> str:
         """One line for scripts."""
@@ -60,7 +78,30 @@ class Ready(msgspec.Struct, frozen=True):
 
     def as_text(self) -> str:
         """One line for people."""
-        return f"venue {self.url}  api key {self.api_key}  secret {self.secret}  {', '.join(self.symbols)}"
+        symbols = ", ".join(self.symbols) if len(self.symbols) <= _MOST_NAMED else f"{len(self.symbols)} symbols"
+        if self.accounts_file is None:
+            return f"venue {self.url}  api key {self.api_key}  secret {self.secret}  {symbols}"
+        return f"venue {self.url}  {len(self.accounts)} accounts, keys in {self.accounts_file}  {symbols}"
+
+    def accounts_toml(self) -> str:
+        """What the file of the accounts says."""
+        lines = [f"# The accounts of the venue at {self.url}. No money is behind them."]
+        for account in self.accounts:
+            told = {
+                "name": account.name,
+                "exchange": "binance",
+                "url": self.url,
+                "symbols": self.symbols,
+                "api_key": account.api_key,
+                "secret": account.secret,
+            }
+            # JSON's texts and lists are TOML's too.
+            lines += [
+                "",
+                "[[account]]",
+                *(f"{name} = {msgspec.json.encode(one).decode()}" for name, one in told.items()),
+            ]
+        return "\n".join(lines) + "\n"
 
 
 def run(options: VenueOptions, environment: Mapping[str, str], on_ready: Callable[[Ready], None]) -> None:
@@ -85,8 +126,26 @@ def run(options: VenueOptions, environment: Mapping[str, str], on_ready: Callabl
         ) from None
     host, port = listener.getsockname()
     ready = Ready(
-        f"http://{host}:{port}", settings.api_key, settings.secret, list(settings.prices), str(path), os.getpid()
+        url=f"http://{host}:{port}",
+        api_key=settings.api_key,
+        secret=settings.secret,
+        symbols=list(settings.prices),
+        db=str(path),
+        pid=os.getpid(),
+        accounts=[
+            NamedKeys(f"venue-{number}", keys.api_key, keys.secret) for number, keys in enumerate(settings.keys, 1)
+        ],
+        accounts_file=f"{path}.accounts.toml" if settings.further else None,
     )
+
+    def tell() -> None:
+        if ready.accounts_file is not None:
+            _write_privately(Path(ready.accounts_file), ready.accounts_toml())
+        on_ready(ready)
+
+    # The books of each account are three or four files.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     with listener:
         try:
             venue = OpenVenue(
@@ -99,7 +158,7 @@ def run(options: VenueOptions, environment: Mapping[str, str], on_ready: Callabl
                 control=options.control,
             )
             try:
-                asyncio.run(venue.serve(listener, lambda: on_ready(ready)))
+                asyncio.run(venue.serve(listener, tell))
             finally:
                 venue.close()
         except PaperExchangeError as error:
@@ -116,11 +175,16 @@ def settings_of(options: VenueOptions, candles: Mapping[str, Series] | None) -> 
         raise ConfigError(f"--host is {options.host!r}; give an address of loopback (127.0.0.1), or 0.0.0.0 for all.")
     if options.parts not in get_args(Parts):
         raise ConfigError(f"--parts is {options.parts!r}; choose one of {', '.join(get_args(Parts))}.")
+    if not 1 <= options.accounts <= _MOST_ACCOUNTS:
+        raise ConfigError(f"--accounts is {options.accounts}; give a number from 1 to {_MOST_ACCOUNTS}.")
     wanted = dict(_symbol(text) for text in options.symbols)
+    wanted |= {
+        f"M{number:03}/USDT": _MADE_PRICES[number % len(_MADE_PRICES)] for number in range(1, options.made_symbols + 1)
+    }
     if candles is not None:
         missing = sorted(set(wanted) - set(candles))
         if missing:
-            raise ConfigError(f"--symbol {missing[0]}: {options.data} has no candles of it.")
+            raise ConfigError(f"{missing[0]}: {options.data} has no candles of it.")
         prices = {symbol: candles[symbol].candles[0].open for symbol in wanted or candles}
     else:
         given = wanted or dict(_symbol(text) for text in DEFAULT_SYMBOLS)
@@ -135,10 +199,23 @@ def settings_of(options: VenueOptions, candles: Mapping[str, Series] | None) -> 
         balances=balances,
         api_key=options.api_key or _made(options.seed, "key"),
         secret=options.secret or _made(options.seed, "secret"),
+        further=tuple(
+            Keys(_made(options.seed, f"key {number}"), _made(options.seed, f"secret {number}"))
+            for number in range(2, options.accounts + 1)
+        ),
         seed=options.seed,
         parts=msgspec.convert(options.parts, Parts),
         limits=Limits(weight=options.weight, orders_10s=options.orders),
     )
+
+
+def _write_privately(path: Path, text: str) -> None:
+    """Keys are nobody else's to read."""
+    draft = path.with_name(f"{path.name}.new")
+    draft.unlink(missing_ok=True)
+    draft.touch(0o600)
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(path)
 
 
 def _symbol(text: str) -> tuple[str, Decimal | None]:

@@ -50,22 +50,24 @@ class Control:
         return [Route(f"/venue/{name}", _answering(handler), methods=[method]) for method, name, handler in handlers]
 
     async def _books(self, request: Request) -> Any:
-        venue = self._desk.venue
+        number = int(request.query_params.get("account", "1"))
+        if not 1 <= number <= len(self._desk.accounts):
+            raise ValueError(f"there is no account {number}; there are 1 to {len(self._desk.accounts)}")
+        venue = self._desk.accounts[number - 1].venue
         now = venue.present()
         exchange = venue.exchange
         totals, free, deposits = exchange.balances(now), exchange.free(), exchange.deposits()
         orders = []
-        for symbol in exchange.markets:
-            for order in exchange.orders_on(symbol):
-                body = msgspec.to_builtins(order)
-                del body["next_fill"], body["reports"], body["reported_until"], body["seq"]
-                body |= {"orderId": order.seq, **body.pop("request")}
-                for nth, trade in enumerate(body["trades"], 1):
-                    trade["tradeId"] = trade_number(order, nth)
-                orders.append(body)
+        for order in exchange.book_orders():
+            body = msgspec.to_builtins(order)
+            del body["next_fill"], body["reports"], body["reported_until"], body["seq"]
+            body |= {"orderId": order.seq, **body.pop("request")}
+            for nth, trade in enumerate(body["trades"], 1):
+                trade["tradeId"] = trade_number(order, nth)
+            orders.append(body)
         return {
             "now": now,
-            "orders": sorted(orders, key=lambda order: order["orderId"]),
+            "orders": orders,
             "balances": {
                 currency: {"deposited": deposits[currency], "free": free[currency], "locked": total - free[currency]}
                 for currency, total in totals.items()
@@ -77,15 +79,15 @@ class Control:
         return self._desk.journal.about("fault")
 
     async def _state(self, request: Request) -> Any:
-        desk = self._desk
+        desk, first = self._desk, self._desk.accounts[0]
         return {
             **msgspec.to_builtins(desk.conditions),
-            "serverTime": desk.venue.server_time(),
+            "serverTime": desk.server_time(),
             "requests": desk.requests,
-            "profile": desk.fates.profile,
-            "rules": desk.fates.rules,
-            "lags": desk.venue.lags,
-            "halted": [symbol for symbol, prices in desk.venue.prices.items() if prices.halted],
+            "profile": first.fates.profile,
+            "rules": first.fates.rules,
+            "lags": first.venue.lags,
+            "halted": [symbol for symbol in desk.markets if desk.markets.is_halted(symbol)],
         }
 
     async def _set_state(self, request: Request) -> Any:
@@ -96,7 +98,8 @@ class Control:
 
     async def _set_script(self, request: Request) -> Any:
         script = read_script((await request.body()).decode(), "script")
-        self._desk.fates.follow(script.rules)
+        for account in self._desk.accounts:
+            account.fates.follow(script.rules)
         self._desk.schedule(script.changes)
         return {"rules": len(script.rules), "changes": len(script.changes)}
 
@@ -106,27 +109,29 @@ class Control:
         profile = PROFILES.get(named["name"]) if set(named) == {"name"} else msgspec.convert(named, Profile)
         if profile is None:
             raise ValueError(f"there is no profile {named['name']!r}; there are {', '.join(PROFILES)}")
-        self._desk.fates.profile = profile
-        self._desk.venue.lags = profile.lags
+        for account in self._desk.accounts:
+            account.fates.profile = profile
+        self._desk.set_lags(profile.lags)
         return profile
 
     async def _set_lags(self, request: Request) -> Any:
-        self._desk.venue.lags = msgspec.json.decode(await request.body(), type=Lags)
-        return self._desk.venue.lags
+        lags = msgspec.json.decode(await request.body(), type=Lags)
+        self._desk.set_lags(lags)
+        return lags
 
     async def _move_market(self, request: Request) -> Any:
         move = msgspec.json.decode(await request.body(), type=Move)
-        if move.symbol not in self._desk.venue.prices:
-            raise ValueError(f"there is no market {move.symbol!r}; there are {', '.join(self._desk.venue.prices)}")
+        if move.symbol not in set(self._desk.markets):
+            raise ValueError(f"there is no market {move.symbol!r}; there are {', '.join(self._desk.markets)}")
         if move.price is not None and not (move.price.is_finite() and 0 < move.price < 9_000_000):
             raise ValueError(f"{move.price} is no price")
-        turn = self._desk.venue.turn(move.symbol, move.price, move.halted)
+        turn = self._desk.markets.turn(move.symbol, move.price, move.halted)
         self._desk.journal.write("turn", symbol=move.symbol, **msgspec.to_builtins(turn))
         return turn
 
     async def _down(self, request: Request) -> Any:
         for_ms = msgspec.json.decode(await request.body(), type=dict[str, int])["ms"]
-        self._desk.journal.write("down", at=self._desk.venue.present(), ms=for_ms)
+        self._desk.journal.write("down", at=self._desk.accounts[0].venue.present(), ms=for_ms)
         self._go_down(for_ms)
         return {"down_ms": for_ms}
 

@@ -1,4 +1,5 @@
-"""Binance's rate limits: request weight by the minute, new orders by ten seconds and by the day."""
+"""Binance's rate limits: request weight by the minute and address, new orders of an account by ten seconds and by the
+day. A limit of 0 is none."""
 
 from __future__ import annotations
 
@@ -10,13 +11,12 @@ _PATIENCE = 10
 """Requests beyond the weight limit in one minute until the sender is banned."""
 
 
-class Meter:
-    """Counts what was used in the windows of the present. Instants in milliseconds."""
+class WeightMeter:
+    """Counts the request weight of an address in the minute of the present. Instants in milliseconds."""
 
     def __init__(self, limits: Limits) -> None:
-        self.limits = limits
-        self._used: dict[int, tuple[int, int]] = {}
-        self._orders: dict[int, tuple[int, int]] = {}
+        self._limits = limits
+        self._used = _Count(_MINUTE)
         self._refused = 0
         self._banned_until = 0
 
@@ -24,38 +24,24 @@ class Meter:
         """Count a request; raises VenueError (429, then 418, with Retry-After) beyond the limit."""
         if now < self._banned_until:
             raise self._banned(now)
-        used = _add(self._used, _MINUTE, weight, now)
-        if used <= self.limits.weight:
+        used = self._used.add(weight, now)
+        if not self._limits.weight or used <= self._limits.weight:
             self._refused = 0
             return
         self._refused += 1
         if self._refused >= _PATIENCE:
-            self._banned_until = now + self.limits.ban_ms
+            self._banned_until = now + self._limits.ban_ms
             raise self._banned(now)
         text = (
-            f"Too much request weight used; current limit is {self.limits.weight} request weight per 1 MINUTE. "
+            f"Too much request weight used; current limit is {self._limits.weight} request weight per 1 MINUTE. "
             "Please use WebSocket Streams for live updates to avoid polling the API."
         )
         raise VenueError(-1003, text, 429, _left(_MINUTE, now))
 
-    def count_order(self, now: int) -> None:
-        """Count a new order; raises VenueError (429) beyond the limit."""
-        for length, most, name in (
-            (_TEN_SECONDS, self.limits.orders_10s, "10 SECOND"),
-            (_DAY, self.limits.orders_day, "1 DAY"),
-        ):
-            if _add(self._orders, length, 1, now) > most:
-                text = f"Too many new orders; current limit is {most} orders per {name}."
-                raise VenueError(-1015, text, retry_after=_left(length, now))
-
-    def headers(self, now: int, is_order: bool) -> dict[str, str]:
+    def headers(self, now: int) -> dict[str, str]:
         """What binance says of the use in each answer."""
-        weight = str(_count(self._used, _MINUTE, now))
-        found = {"x-mbx-used-weight": weight, "x-mbx-used-weight-1m": weight}
-        if is_order:
-            found["x-mbx-order-count-10s"] = str(_count(self._orders, _TEN_SECONDS, now))
-            found["x-mbx-order-count-1d"] = str(_count(self._orders, _DAY, now))
-        return found
+        weight = str(self._used.at(now))
+        return {"x-mbx-used-weight": weight, "x-mbx-used-weight-1m": weight}
 
     def _banned(self, now: int) -> VenueError:
         text = (
@@ -65,15 +51,47 @@ class Meter:
         return VenueError(-1003, text, 418, -(-(self._banned_until - now) // 1_000))
 
 
-def _add(counts: dict[int, tuple[int, int]], length: int, by: int, now: int) -> int:
-    total = _count(counts, length, now) + by
-    counts[length] = now // length, total
-    return total
+class OrderMeter:
+    """Counts the new orders of an account in the windows of the present. Instants in milliseconds."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._seconds = _Count(_TEN_SECONDS)
+        self._day = _Count(_DAY)
+
+    def count(self, now: int) -> None:
+        """Count a new order; raises VenueError (429) beyond the limit."""
+        for orders, most, name in (
+            (self._seconds, self._limits.orders_10s, "10 SECOND"),
+            (self._day, self._limits.orders_day, "1 DAY"),
+        ):
+            if orders.add(1, now) > most > 0:
+                text = f"Too many new orders; current limit is {most} orders per {name}."
+                raise VenueError(-1015, text, retry_after=_left(orders.length, now))
+
+    def headers(self, now: int) -> dict[str, str]:
+        """What binance says of the use in the answer to an order or a cancel."""
+        return {
+            "x-mbx-order-count-10s": str(self._seconds.at(now)),
+            "x-mbx-order-count-1d": str(self._day.at(now)),
+        }
 
 
-def _count(counts: dict[int, tuple[int, int]], length: int, now: int) -> int:
-    window, count = counts.get(length, (0, 0))
-    return count if window == now // length else 0
+class _Count:
+    """A sum that begins anew with each window of `length`."""
+
+    def __init__(self, length: int) -> None:
+        self.length = length
+        self._window = 0
+        self._total = 0
+
+    def at(self, now: int) -> int:
+        return self._total if self._window == now // self.length else 0
+
+    def add(self, amount: int, now: int) -> int:
+        self._total = self.at(now) + amount
+        self._window = now // self.length
+        return self._total
 
 
 def _left(length: int, now: int) -> int:

@@ -40,8 +40,18 @@ def wandering(seed: int, symbol: str, base: Decimal, tick: Decimal, turnover: De
     """Bars around `base` (quote currency), `turnover` of quote currency a minute."""
 
     @lru_cache(4_096)
+    def point(gap: int, cell: int) -> float:
+        return _unit(seed, symbol, str(gap), cell) * 2 - 1
+
+    def smooth(minute: int, gap: int) -> float:
+        """Between -1 and 1, in a straight line from one multiple of `gap` to the next."""
+        cell, offset = divmod(minute, gap)
+        left, right = point(gap, cell), point(gap, cell + 1)
+        return left + (right - left) * offset / gap
+
+    @lru_cache(4_096)
     def price_at(minute: int) -> float:
-        drift = sum(depth * _smooth(seed, symbol, minute, gap) for gap, depth in _DEPTHS)
+        drift = sum(depth * smooth(minute, gap) for gap, depth in _DEPTHS)
         return float(base) * math.exp(drift)
 
     def on_tick(price: float) -> Decimal:
@@ -87,13 +97,13 @@ class LivePrices(PricePath):
         self._rebuild(now)
 
     @property
-    def halted(self) -> bool:
-        """Whether the market was halted by hand."""
-        return bool(self._turns) and self._turns[-1].halted
+    def good_until(self) -> int:
+        """When `keep_up` is to be called next."""
+        return self._until - AHEAD + HOUR
 
     def keep_up(self, now: int) -> bool:
         """Know the bars of the next hours again; True when there are new ones."""
-        if now < self._until - AHEAD + HOUR:
+        if now < self.good_until:
             return False
         self._rebuild(now)
         return True
@@ -137,13 +147,6 @@ class LivePrices(PricePath):
             elif bar is not None:
                 pieces.append(msgspec.structs.replace(bar, opened_at=begin, length=end - begin))
         return pieces
-
-
-def _smooth(seed: int, symbol: str, minute: int, gap: int) -> float:
-    """Between -1 and 1, in a straight line from one multiple of `gap` to the next."""
-    cell, offset = divmod(minute, gap)
-    left, right = (_unit(seed, symbol, str(gap), place) * 2 - 1 for place in (cell, cell + 1))
-    return left + (right - left) * offset / gap
 
 
 def _unit(seed: int, symbol: str, name: str, place: int) -> float:

@@ -21,6 +21,7 @@ from engine.venue.connections import BreakableProtocol, break_all
 from engine.venue.control import Control
 from engine.venue.fates import CALM, Fates, Profile
 from engine.venue.journal import Journal
+from engine.venue.markets import Markets
 from engine.venue.prices import MINUTE, LivePrices, Turn, replayed, wandering
 from engine.venue.script import Script
 from engine.venue.settings import TURNOVER, VenueSettings
@@ -33,7 +34,8 @@ _STEP_SECS = 0.05
 
 
 class OpenVenue:
-    """A venue on its files: the books at `path`, its journal beside them.
+    """A venue on its files: the first account's books at `path`, its journal and the other accounts' books beside
+    them.
 
     Raises:
         PaperExchangeError: the books cannot be opened, or were made with other settings.
@@ -50,41 +52,49 @@ class OpenVenue:
         candles: Mapping[str, Series] | None = None,
         control: bool = False,
     ) -> None:
-        paper = settings.paper()
         journal_path = path.with_name(f"{path.name}.journal")
         if not path.exists():
             # Of books that are gone.
             journal_path.unlink(missing_ok=True)
+            for left_over in _books_of(path, 2).parent.glob("[0-9][0-9][0-9][0-9].db*"):
+                left_over.unlink()
+        if settings.further:
+            _books_of(path, 2).parent.mkdir(exist_ok=True)
         now = clock.now()
         self.journal = Journal(journal_path)
         if not self.journal.about("start"):
             self.journal.write("start", at=now)
         started_at = int(self.journal.about("start")[0]["at"])
-        prices: dict[str, LivePrices] = {}
-        for market in paper.markets:
-            turns = tuple(
-                msgspec.convert({k: v for k, v in line.items() if k not in ("what", "symbol")}, Turn)
-                for line in self.journal.about("turn")
-                if line["symbol"] == market.symbol
-            )
+        markets = settings.markets()
+        ticks = {market.symbol: market.price_tick for market in markets}
+
+        def prices(symbol: str, now: int, turns: tuple[Turn, ...]) -> LivePrices:
             if candles is None:
-                price = settings.prices[market.symbol]
-                source = wandering(settings.seed, market.symbol, price, market.price_tick, TURNOVER)
-                length = MINUTE
-            else:
-                length = candles[market.symbol].length
-                source = replayed(candles[market.symbol], started_at)
-            prices[market.symbol] = LivePrices(market.symbol, source, length, now, turns)
-        try:
-            self.exchange = PaperExchange(path, paper, prices)
-        except BaseException:
-            self.journal.close()
-            raise
+                source = wandering(settings.seed, symbol, settings.prices[symbol], ticks[symbol], TURNOVER)
+                return LivePrices(symbol, source, MINUTE, now, turns)
+            source = replayed(candles[symbol], started_at)
+            return LivePrices(symbol, source, candles[symbol].length, now, turns)
+
+        turns: dict[str, tuple[Turn, ...]] = {}
+        for line in self.journal.about("turn"):
+            turn = msgspec.convert({k: v for k, v in line.items() if k not in ("what", "symbol")}, Turn)
+            turns[line["symbol"]] = (*turns.get(line["symbol"], ()), turn)
+        self.markets = Markets(markets, prices, turns, now)
         script = script or Script()
-        self.venue = Venue(self.exchange, prices, clock, settings.seed, settings.lags or profile.lags)
-        self.desk = Desk(
-            self.venue, settings, Fates(settings.seed, profile, script.rules), self.journal, clock, started_at
-        )
+        self._exchanges: list[PaperExchange] = []
+        venues: list[Venue] = []
+        try:
+            for number in range(1, len(settings.keys) + 1):
+                books = _books_of(path, number)
+                exchange = PaperExchange(books, settings.paper(number, markets), self.markets)
+                self._exchanges.append(exchange)
+                lags = settings.lags or profile.lags
+                venues.append(Venue(exchange, self.markets, clock, settings.seed_of(number), lags))
+        except BaseException:
+            self.close()
+            raise
+        fates = [Fates(settings.seed_of(number), profile, script.rules) for number in range(1, len(venues) + 1)]
+        self.desk = Desk(venues, self.markets, settings, fates, self.journal, clock, started_at)
         for line in self.journal.about("state"):
             self.desk.set_conditions(**{name: value for name, value in line.items() if name != "what"})
         self.desk.schedule(script.changes)
@@ -96,8 +106,14 @@ class OpenVenue:
 
     def close(self) -> None:
         """Release the files. Nothing is lost without it."""
-        self.exchange.close()
+        for exchange in self._exchanges:
+            exchange.close()
         self.journal.close()
+
+    @property
+    def exchange(self) -> PaperExchange:
+        """The first account's books."""
+        return self._exchanges[0]
 
     async def serve(self, listener: socket.socket, on_ready: Callable[[], None]) -> None:
         """Answer on `listener`, a bound socket, until the task is cancelled or the process told to end."""
@@ -129,8 +145,13 @@ class OpenVenue:
         while True:
             if self.desk.failure is not None:
                 raise self.desk.failure
-            self.venue.present()
+            for account in self.desk.accounts:
+                account.venue.present()
             await asyncio.sleep(_STEP_SECS)
+
+
+def _books_of(path: Path, account: int) -> Path:
+    return path if account == 1 else path.with_name(f"{path.name}.accounts") / f"{account:04}.db"
 
 
 class _Server(uvicorn.Server):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from decimal import Decimal
 from typing import Literal
 
@@ -24,6 +25,7 @@ IN_PARTS = {
 Parts = Literal["never", "some", "most"]
 BASE_PRICES = {"BTC": Decimal(60_000), "ETH": Decimal(3_000), "BNB": Decimal(600), "SOL": Decimal(150)}
 DEFAULT_SYMBOLS = ("BTC/USDT", "ETH/USDT")
+ORDERS_PER_ACCOUNT = 10_000_000
 TURNOVER = Decimal(1_000_000)
 """Quote currency that changes hands in a minute."""
 
@@ -38,7 +40,8 @@ class Lags(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Request weight a minute, orders in ten seconds and in a day, and how long a ban lasts (milliseconds)."""
+    """Request weight a minute of an address, orders of an account in ten seconds and in a day (0: as many as you like),
+    and how long a ban lasts (milliseconds)."""
 
     weight: int = 6_000
     orders_10s: int = 100
@@ -46,13 +49,23 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ban_ms: int = 120_000
 
 
+class Keys(msgspec.Struct, frozen=True):
+    """What a client signs with."""
+
+    api_key: str
+    secret: str
+
+
 class VenueSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """`markets` by price: the symbol and what it costs at first. Balances in units of their currency."""
+    """`markets` by price: the symbol and what it costs at first. Balances, of each account, in units of their
+    currency."""
 
     prices: dict[str, Decimal]
     balances: dict[str, Decimal]
     api_key: str
     secret: str
+    further: tuple[Keys, ...] = ()
+    """The keys of the second account, the third and so on."""
     seed: int = 1
     parts: Parts = "some"
     fee: Decimal = Decimal("0.001")
@@ -61,10 +74,31 @@ class VenueSettings(msgspec.Struct, frozen=True, kw_only=True):
     """None: as the profile of faults has them."""
     limits: Limits = Limits()
 
-    def paper(self) -> PaperSettings:
-        """The paper exchange below."""
-        markets = tuple(market_of(symbol, price, self.fee, self.fee_in_base) for symbol, price in self.prices.items())
-        return PaperSettings(markets, self.balances, self.seed, IN_PARTS[self.parts], Decimal("0.25"))
+    @property
+    def keys(self) -> tuple[Keys, ...]:
+        """Of every account, the first one first."""
+        return (Keys(self.api_key, self.secret), *self.further)
+
+    def markets(self) -> tuple[Market, ...]:
+        """The rules of every market."""
+        return tuple(market_of(symbol, price, self.fee, self.fee_in_base) for symbol, price in self.prices.items())
+
+    def seed_of(self, account: int) -> int:
+        """What the draws about an account begin with; accounts count from 1."""
+        if account == 1:
+            return self.seed
+        return int.from_bytes(hashlib.blake2b(f"{self.seed} {account}".encode(), digest_size=6).digest())
+
+    def paper(self, account: int, markets: tuple[Market, ...]) -> PaperSettings:
+        """The paper exchange below an account. No two accounts have an order or a trade of the same number."""
+        return PaperSettings(
+            markets,
+            self.balances,
+            self.seed_of(account),
+            IN_PARTS[self.parts],
+            Decimal("0.25"),
+            first_order=(account - 1) * ORDERS_PER_ACCOUNT + 1,
+        )
 
 
 def market_of(symbol: str, price: Decimal, fee: Decimal, fee_in_base: bool) -> Market:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -16,7 +17,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from engine.exchange.gateway import OrderState, OrderStatus
 from engine.venue import bodies
-from engine.venue.app import Desk
+from engine.venue.app import Account, Desk
 from engine.venue.codes import VenueError
 from engine.venue.signature import check_window, same_signature, sign, window_of
 
@@ -34,8 +35,9 @@ class Streams:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self._subscribed: dict[asyncio.Queue[bytes], int] = {}
-        desk.venue.subscribe(self._report)
+        self._subscribed: dict[int, set[asyncio.Queue[bytes]]] = {}
+        for account in desk.accounts:
+            account.venue.subscribe(partial(self._report, account))
 
     def route(self) -> WebSocketRoute:
         return WebSocketRoute("/ws-api/v3", self._connect)
@@ -44,7 +46,7 @@ class Streams:
         await socket.accept()
         outgoing: asyncio.Queue[bytes] = asyncio.Queue(_MOST_WAITING)
         sending = asyncio.create_task(_send(socket, outgoing))
-        logged_on = False
+        logged_on: Account | None = None
         try:
             while True:
                 text = await socket.receive_text()
@@ -62,73 +64,75 @@ class Streams:
         except (WebSocketDisconnect, RuntimeError):
             pass
         finally:
-            self._subscribed.pop(outgoing, None)
+            self._unsubscribe(outgoing)
             sending.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await sending
 
-    def _answer(self, call: _Call, outgoing: asyncio.Queue[bytes], logged_on: bool) -> tuple[Any, bool]:
+    def _answer(
+        self, call: _Call, outgoing: asyncio.Queue[bytes], logged_on: Account | None
+    ) -> tuple[Any, Account | None]:
         match call.method:
             case "ping":
                 return {}, logged_on
             case "time":
-                return {"serverTime": self._desk.venue.server_time()}, logged_on
+                return {"serverTime": self._desk.server_time()}, logged_on
             case "session.logon":
-                self._check(call.params)
-                return {"apiKey": self._desk.settings.api_key}, True
+                account = self._checked(call.params)
+                return {"apiKey": account.keys.api_key}, account
             case "userDataStream.subscribe.signature":
-                self._check(call.params)
+                account = self._checked(call.params)
             case "userDataStream.subscribe":
-                if not logged_on:
+                if logged_on is None:
                     raise VenueError(-2015)
+                account = logged_on
             case "userDataStream.unsubscribe":
-                self._subscribed.pop(outgoing, None)
+                self._unsubscribe(outgoing)
                 return {}, logged_on
             case _:
                 raise VenueError(-1100, f"This venue's WS API has no method {call.method!r}.")
-        self._subscribed[outgoing] = 0
+        # A connection listens to one account, as it does wherever a client of its own is made for each.
+        self._unsubscribe(outgoing)
+        self._subscribed.setdefault(account.number, set()).add(outgoing)
         return {"subscriptionId": 0}, logged_on
 
-    def _check(self, params: dict[str, Any]) -> None:
+    def _unsubscribe(self, outgoing: asyncio.Queue[bytes]) -> None:
+        for listening in self._subscribed.values():
+            listening.discard(outgoing)
+
+    def _checked(self, params: dict[str, Any]) -> Account:
+        """Whoever has signed these."""
         given = {name: str(value) for name, value in params.items()}
-        if given.get("apiKey") != self._desk.settings.api_key or self._desk.conditions.revoked:
+        account = self._desk.account_of(given.get("apiKey", ""))
+        if account is None:
             raise VenueError(-2015)
-        check_window(*window_of(given), self._desk.venue.server_time())
+        check_window(*window_of(given), self._desk.server_time())
         payload = "&".join(f"{name}={given[name]}" for name in sorted(given) if name != "signature")
-        if not same_signature(given.get("signature", ""), sign(self._desk.settings.secret, payload)):
+        if not same_signature(given.get("signature", ""), sign(account.keys.secret, payload)):
             raise VenueError(-1022)
+        return account
 
     # --- reports ----------------------------------------------------------------------------------------------
 
-    def _report(self, state: OrderState) -> None:
-        if not self._subscribed:
+    def _report(self, account: Account, state: OrderState) -> None:
+        if not self._subscribed.get(account.number):
             return
         closed = state.status is not OrderStatus.OPEN
         number = 2 * len(state.trades) + closed
-        event = self._event(state)
-        account = self._account(state.updated_at)
-        for hold_ms in self._desk.fates.report(state.exchange_order_id, number):
-            asyncio.get_running_loop().call_later(hold_ms / 1000, self._publish, event, account)
+        venue = account.venue
+        event = bodies.execution_report(venue.order_of(state), state, venue.server_time(), venue.skew)
+        # Of the currencies that the order moves, as elsewhere.
+        position = bodies.account_position(venue.holdings(state.symbol.split("/")), state.updated_at + venue.skew)
+        for hold_ms in account.fates.report(state.exchange_order_id, number):
+            asyncio.get_running_loop().call_later(hold_ms / 1000, self._publish, account.number, event, position)
 
-    def _publish(self, *events: dict[str, Any]) -> None:
-        for outgoing, subscription in self._subscribed.items():
-            for event in events:
+    def _publish(self, account: int, *events: dict[str, Any]) -> None:
+        for event in events:
+            message = msgspec.json.encode({"subscriptionId": 0, "event": event})
+            for outgoing in self._subscribed.get(account, ()):
                 # Who does not read loses reports, as elsewhere.
                 with contextlib.suppress(asyncio.QueueFull):
-                    outgoing.put_nowait(msgspec.json.encode({"subscriptionId": subscription, "event": event}))
-
-    def _event(self, state: OrderState) -> dict[str, Any]:
-        venue = self._desk.venue
-        order = next(
-            one
-            for one in venue.exchange.orders_of(state.client_order_id)
-            if one.exchange_order_id == state.exchange_order_id
-        )
-        return bodies.execution_report(order, state, venue.server_time(), venue.skew)
-
-    def _account(self, at: int) -> dict[str, Any]:
-        _, holdings = self._desk.venue.account_now()
-        return bodies.account_position(holdings, at + self._desk.venue.skew)
+                    outgoing.put_nowait(message)
 
 
 def _decoded(text: str) -> _Call:

@@ -1,4 +1,4 @@
-"""The venue without its wire: orders, cancels and views on the books, at the instants of a clock.
+"""An account of the venue without its wire: orders, cancels and views on the books, at the instants of a clock.
 
 The books keep the clock's time; the server's time, which clients see and are measured by, is ahead of it by `skew`
 milliseconds. What is accepted is in the books' file before any of these methods returns.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 
 import msgspec
@@ -19,7 +19,7 @@ from engine.exchange.paper_exchange import PaperExchange
 from engine.exchange.paper_rules import to_tick
 from engine.exchange.paper_store import BookOrder
 from engine.venue.codes import VenueError
-from engine.venue.prices import LivePrices, Turn
+from engine.venue.markets import Markets
 from engine.venue.settings import Lags
 from runtime.clock import Clock
 
@@ -35,40 +35,26 @@ class Venue:
     """One account. Instants in milliseconds since the epoch, by the books' time."""
 
     def __init__(
-        self,
-        exchange: PaperExchange,
-        prices: Mapping[str, LivePrices],
-        clock: Clock,
-        seed: int,
-        lags: Lags,
-        skew: int = 0,
+        self, exchange: PaperExchange, markets: Markets, clock: Clock, seed: int, lags: Lags, skew: int = 0
     ) -> None:
         self.exchange = exchange
-        self.prices = prices
+        self.markets = markets
         self.lags = lags
         self.skew = skew
         self._clock = clock
         self._seed = seed
-        self._by_id = {market_id(symbol): market for symbol, market in exchange.markets.items()}
-        self._holdings: deque[tuple[int, dict[str, Holding]]] = deque()
+        self._closed: deque[OrderState] = deque()
         # A clock that was set back must not hide what is in the books.
         self._latest = now = max(clock.now(), exchange.latest_change())
+        self._holdings = _holdings(exchange)
+        self._since = now
+        self._before: deque[tuple[int, dict[str, Holding]]] = deque()
+        exchange.subscribe(self._note_closed)
         # What would have filled while the venue was down fills from now on, if the price is still there.
         exchange.prices_changed(now)
         exchange.resume(now)
+        markets.join(self)
         self.present()
-
-    @property
-    def markets(self) -> Mapping[str, Market]:
-        """By binance's name: BTCUSDT."""
-        return self._by_id
-
-    def market(self, name: str) -> Market:
-        """Raises VenueError for a name that is none."""
-        found = self._by_id.get(name)
-        if found is None:
-            raise VenueError(-1121)
-        return found
 
     def server_time(self) -> int:
         return self._clock.now() + self.skew
@@ -77,21 +63,18 @@ class Venue:
         """Let everything up to now happen in the books, and return now. Each acceptance takes an instant of its own,
         so that after a burst of them the books are a little ahead of the clock."""
         now = max(self._clock.now(), self._latest)
-        if sum(prices.keep_up(now) for prices in self.prices.values()):
-            self.exchange.prices_changed(now)
+        self.markets.keep_up(now)
         self._advance(now)
         return now
+
+    def prices_changed(self, symbol: str, since: int) -> None:
+        """The prices of `symbol` are not from `since` on what they were."""
+        self._advance(max(since - 1, self._latest))
+        self.exchange.prices_changed(max(since, self._latest), symbol)
 
     def subscribe(self, listener: Callable[[OrderState], None]) -> None:
         """Call `listener` with every change of an order, as it happens."""
         self.exchange.subscribe(listener)
-
-    def turn(self, symbol: str, price: Decimal | None, halted: bool) -> Turn:
-        """Move the market by hand, from now on: to a price where it stays, to a halt, or back to its own ways."""
-        turn = Turn(self.present() + 1, price, halted)
-        self.prices[symbol].turn(turn)
-        self.exchange.prices_changed(turn.since)
-        return turn
 
     # --- orders -----------------------------------------------------------------------------------------------
 
@@ -140,13 +123,31 @@ class Venue:
     def _advance(self, to: int) -> None:
         self._latest = to
         self.exchange.advance(to)
-        totals, free = self.exchange.balances(to), self.exchange.free()
-        holdings = {currency: Holding(free[currency], total - free[currency]) for currency, total in totals.items()}
-        if not self._holdings or self._holdings[-1][1] != holdings:
-            self._holdings.append((to, holdings))
+        if changed := _holdings(self.exchange):
+            self._before.append((to, {currency: self._holdings[currency] for currency in changed}))
+            self._holdings |= changed
+            self._forget(to - self.lags.account)
         self.exchange.deliver(to)
 
+    def _forget(self, until: int) -> None:
+        while self._before and self._before[0][0] <= until:
+            self._since = self._before.popleft()[0]
+
+    def _note_closed(self, state: OrderState) -> None:
+        if state.status is not OrderStatus.OPEN:
+            self._closed.append(state)
+            self._forget_closed(self._latest - self.lags.open_orders)
+
+    def _forget_closed(self, until: int) -> None:
+        while self._closed and self._closed[0].updated_at <= until:
+            self._closed.popleft()
+
     # --- views ------------------------------------------------------------------------------------------------
+
+    def order_of(self, state: OrderState) -> BookOrder:
+        """The order that a report is about."""
+        known = self.exchange.orders_of(state.client_order_id)
+        return next(order for order in known if order.exchange_order_id == state.exchange_order_id)
 
     def find(self, symbol: str, order_id: int | None, client_order_id: str | None) -> BookOrder | None:
         """The order by its number, else by its client id (the open one, else the latest), without any lag."""
@@ -170,9 +171,12 @@ class Venue:
         """The order as lists show it at present."""
         return order.state(self.present() - self._lag("open_orders", order, self.lags.open_orders))
 
-    def recent_orders(self, symbol: str) -> list[BookOrder]:
-        """The orders that a list of open ones may have to show: open, or so a moment ago."""
-        return self.exchange.orders_open_since(symbol, self.present() - self.lags.open_orders)
+    def recent_orders(self, symbol: str | None) -> list[BookOrder]:
+        """The orders, on `symbol` or on all, that a list of open ones may have to show: open, or so a moment ago."""
+        self._forget_closed(self.present() - self.lags.open_orders)
+        closed = [self.order_of(state) for state in self._closed if symbol in (None, state.symbol)]
+        orders = {order.seq: order for order in (*self.exchange.open_book_orders(symbol), *closed)}
+        return [orders[number] for number in sorted(orders)]
 
     def trades_view(self, order: BookOrder) -> list[tuple[int, ExchangeTrade]]:
         """The order's trades that can be seen, numbered from 1."""
@@ -182,14 +186,19 @@ class Venue:
     def account_view(self) -> tuple[int, dict[str, Holding]]:
         """Since when the account is as it is shown, and how."""
         now = self.present()
+        self._forget(now - self.lags.account)
         until = now - _draw(self._seed, "account", now // 1_000) % (self.lags.account + 1)
-        while len(self._holdings) > 1 and self._holdings[1][0] <= now - self.lags.account:
-            self._holdings.popleft()
-        return next((known for known in reversed(self._holdings) if known[0] <= until), self._holdings[0])
+        shown, since = dict(self._holdings), self._since
+        for at, before in reversed(self._before):
+            if at <= until:
+                since = at
+                break
+            shown |= before
+        return since, shown
 
-    def account_now(self) -> tuple[int, dict[str, Holding]]:
-        """The account without any lag."""
-        return self._holdings[-1]
+    def holdings(self, currencies: Iterable[str]) -> dict[str, Holding]:
+        """What the account has of these, without any lag."""
+        return {currency: self._holdings[currency] for currency in currencies}
 
     def _lag(self, view: str, order: BookOrder, most: int) -> int:
         return _draw(self._seed, view, order.seq) % (most + 1)
@@ -198,13 +207,12 @@ class Venue:
 
     def last_price(self, market: Market, side: Side = Side.SELL) -> Decimal:
         """The price now on the market's grid, the last one while it is halted."""
-        price = self.prices[market.symbol].last_price(self.present())
+        price = self.markets[market.symbol].last_price(self.present())
         return market.price_tick if price is None else to_tick(price, market, side)
 
 
-def market_id(symbol: str) -> str:
-    """Binance's name of BASE/QUOTE."""
-    return symbol.replace("/", "")
+def _holdings(exchange: PaperExchange) -> dict[str, Holding]:
+    return {currency: Holding(*amounts) for currency, amounts in exchange.changed_balances().items()}
 
 
 def _draw(*key: int | str) -> int:

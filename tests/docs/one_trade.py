@@ -253,7 +253,7 @@ class Trade:
 
     def price(self, price: int) -> None:
         """From now on the market stands at `price`."""
-        self.venue.venue.turn(SYMBOL, Decimal(price), halted=False)
+        self.venue.markets.turn(SYMBOL, Decimal(price), halted=False)
 
     @property
     def phase(self) -> str:

@@ -273,6 +273,7 @@ def test_the_back_door_explains_what_it_refuses(venue: ServedVenue) -> None:
 
 
 def test_a_profile_at_run_time(venue: ServedVenue) -> None:
+    venue.play("")
     venue.tell("profile", name="mine", writes={"error_before": 10_000})
     assert venue.buy("mine").status_code in (429, 502, 503)
     venue.tell("profile", name="calm")

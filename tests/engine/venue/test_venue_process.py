@@ -2,57 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import os
-import re
 import signal
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import ccxt
 import httpx
 import pytest
+from started_venue import client_of, documented, started
 from typer.testing import CliRunner
 from venue_world import ServedVenue
 
 import phasewright
 from engine.venue.script import read_script
-
-ROOT = Path(phasewright.__file__).parent
-
-
-@contextmanager
-def started(db: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], Any, httpx.Client]]:
-    command = [sys.executable, str(ROOT / "phasewright.py"), "venue", "--db", str(db), "--control", "--json", *options]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
-        try:
-            assert process.stdout is not None
-            ready = json.loads(process.stdout.readline())
-            with httpx.Client(base_url=ready["url"], verify=False) as http:
-                yield process, ready, http
-        finally:
-            process.kill()
-
-
-def documented(kind: str) -> list[str]:
-    """The blocks of this kind in docs/venue.md."""
-    page = (ROOT / "docs" / "venue.md").read_text(encoding="utf-8")
-    return re.findall(rf"^```{kind}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
-
-
-def client_of(name: str, ready: Any) -> Any:
-    """A ccxt client, made as the documentation has it."""
-    namespace: dict[str, Any] = {}
-    for block in documented("python client"):
-        exec(block, namespace)
-    client = namespace[name](ready["url"], ready["api_key"], ready["secret"])
-    client.enableRateLimit = False
-    return client
 
 
 def test_the_documented_script_can_be_followed() -> None:
@@ -132,6 +93,7 @@ def test_what_the_command_refuses(tmp_path: Path) -> None:
         (["--symbol", "x"], "write BASE/QUOTE"),
         (["--symbol", "BTC/USDT=-1"], "write a name and an amount"),
         (["--balance", "USDT"], "write a name and an amount"),
+        (["--accounts", "10000"], "give a number from 1 to 9999"),
         (["--script", str(script)], "faults.yaml:1:3: Invalid enum value"),
         (["--script", str(tmp_path / "none.yaml")], "cannot be read"),
     ):

@@ -90,7 +90,7 @@ class ServedVenue:
         )
         if self._standing:
             for symbol, price in self._settings.prices.items():
-                self.opened.venue.turn(symbol, price, halted=False)
+                self.opened.markets.turn(symbol, price, halted=False)
             self.clock.at += 10
         self._task = asyncio.ensure_future(self.opened.serve(listener, self._ready.set))
         try:
