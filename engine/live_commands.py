@@ -28,6 +28,7 @@ from engine.live_notices import Notice, Tell, What
 from engine.live_run import LiveRun, prepare_patiently
 from engine.live_settings import LiveSettings
 from engine.reconciliation import Difference, Reconciler
+from generated.trading import Phase
 from runtime.clock import SystemClock
 from runtime.effects import Intent
 from runtime.errors import PhasewrightError, StoreError
@@ -75,7 +76,7 @@ async def trade(options: BotOptions, path: Path | None, environment: Mapping[str
         tell(Notice(bot.clock.now(), What.STARTED, "", "", opening))
 
         async def answer(ask: Ask) -> Answer:
-            return await _recover(bot, ask.recover)
+            return await recover_in(bot, ask.recover)
 
         async with listening(database, answer) as reachable:
             if not reachable:
@@ -105,7 +106,7 @@ def stop_signals() -> tuple[asyncio.Event, Callable[[], bool]]:
     return stopping, lambda: signal.SIGINT in came
 
 
-async def _recover(bot: LiveRun, symbol: str) -> Answer:
+async def recover_in(bot: LiveRun, symbol: str) -> Answer:
     """What a running bot answers to `phasewright recover`."""
     if symbol in bot.worker.quarantined:
         found = bot.worker.quarantined[symbol]
@@ -114,6 +115,8 @@ async def _recover(bot: LiveRun, symbol: str) -> Answer:
         return Answer(refused=f"this bot has no symbol {symbol!r}")
     before = bot.worker.instances[symbol].phase
     try:
+        if before == Phase.ERROR and (reason := await bot.in_the_way(symbol)):
+            return Answer(refused=f"{reason} It would be stopped again at once. Nothing was changed.")
         receipt, after, note = await bot.recover(symbol, "phasewright recover")
     except PhasewrightError as error:
         return Answer(refused=str(error))

@@ -38,12 +38,13 @@ from generated.trading.handlers import Actions, EffectHandlers, Guards
 from runtime.clock import AnchoredClock
 from runtime.errors import PhasewrightError, StoreError
 from runtime.events import EventContext, Outcome, Receipt
-from runtime.ledger import DEPOSIT, ZERO
+from runtime.ledger import CASH, DEPOSIT, ZERO, JournalEntry
 from runtime.machine import Machine
 from runtime.store import Commit, Store
 from runtime.worker import Restart, Worker
 
 OPENING = "opening balance"
+_OPENING_ENTRY = f"{DEPOSIT}:{OPENING}"
 CLOCK_SET = 1_000
 """By how much (ms) the machine's clock must differ from the run's to count as set."""
 _CLOCK_CHECK = 60_000
@@ -99,6 +100,7 @@ class LiveRun:
         self._offset = 0
         self._set_by = 0
         self._opening = ZERO
+        self._opened_with: Decimal | None = None
         self._reconciler: Reconciler
         self._troubles: dict[str, str] = {}
         self._differences: set[str] = set()
@@ -120,6 +122,7 @@ class LiveRun:
         await self._measure_clock()
         state = await asyncio.to_thread(self.store.load) if self.store.waits else self.store.load()
         known = stored_books(state, self.store.namespace)
+        self._opened_with = next((_cash_of(one) for one in state.entries if one.entry_id == _OPENING_ENTRY), None)
         all_markets = await self.exchange.gateway.markets()
         self._check_symbols(all_markets, known)
         wanted = dict.fromkeys((*self.symbols, *known.symbols))
@@ -246,7 +249,7 @@ class LiveRun:
         )
         self.exchange.gateway.subscribe(self._on_report)
         restart = await self.worker.start()
-        if self._opening and not self.worker.portfolio.is_booked(f"{DEPOSIT}:{OPENING}"):
+        if self._opening and not self.worker.portfolio.is_booked(_OPENING_ENTRY):
             await self.worker.deposit(OPENING, self.quote, self._opening)
         for symbol in self.symbols:
             if symbol not in self.worker.instances and symbol not in self.worker.quarantined:
@@ -279,6 +282,14 @@ class LiveRun:
                 )
             if instance.phase == Phase.ERROR:
                 self._say(What.TROUBLE, f"is in ERROR: {instance.data.last_error}", symbol)
+        wanted, opened_with = self.live.trading_cash, self._opened_with
+        if wanted and opened_with is not None and wanted != opened_with:
+            cash = self.worker.portfolio.cash(self.quote)
+            self._note(
+                f"TRADING_CASH is {wanted}, but this database was opened with {opened_with:f} {self.quote}, and no "
+                f"later start adds or takes any. The bot goes on with the {cash:f} {self.quote} that its books have in "
+                "cash. To trade another amount, start with a new database"
+            )
         if restart.open_intents:
             self._note(f"going on with {restart.open_intents} requests that were under way")
 
@@ -320,17 +331,31 @@ class LiveRun:
         """Symbol and client order id of every order that may be live at the exchange."""
         return live_orders(books_of(self.worker, self.store.namespace))
 
-    async def recover(self, symbol: str, requested_by: str) -> tuple[Receipt, str, str]:
-        """Ask for a symbol in ERROR to be recovered, and wait until the exchange has answered.
+    async def in_the_way(self, symbol: str) -> str:
+        """Why a recovery would change nothing: the exchange shows what would stop the symbol again at once. Empty when
+        it shows nothing of the kind, or cannot be asked."""
+        try:
+            found = [one for one in await self._reconciler.differences(symbol) if one.symbol == symbol]
+        except GatewayError:
+            return ""
+        if any(one.remedy in (Remedy.ADOPT, Remedy.RECOVER) or one.kind is Kind.LIVE_AFTER_ALL for one in found):
+            # The exchange knows more of an order than we do, and a recovery asks for it: it may explain the rest.
+            return ""
+        return " ".join(one.text for one in found if one.outlasts_recovery)
 
-        Returns the receipt, the phase that it is in afterwards, and why it is in ERROR still, if it is.
+    async def recover(self, symbol: str, requested_by: str) -> tuple[Receipt, str, str]:
+        """Ask for a symbol in ERROR to be recovered, wait until the exchange has answered, and hold its account against
+        the books once more.
+
+        Returns the receipt, the phase that it is in afterwards, and why it is in ERROR still or again, if it is.
         """
         receipt = await self._process(symbol, RecoverRequested(requested_by=requested_by))
         instance = self.worker.instances[symbol]
         while receipt.outcome is Outcome.HANDLED and instance.phase == Phase.RECOVERING:
             self._changed.clear()
             await self._changed.wait()
-        self._look_soon.set()
+        if receipt.outcome is Outcome.HANDLED and instance.phase != Phase.ERROR:
+            await self.reconcile(symbol)
         note = instance.data.last_error if instance.phase == Phase.ERROR else None
         return receipt, instance.phase, note or ""
 
@@ -448,11 +473,11 @@ class LiveRun:
                 asked.cancel()
             self._look_soon.clear()
 
-    async def reconcile(self) -> list[Difference]:
-        """Hold the exchange against the books, and do what each difference asks for."""
+    async def reconcile(self, only: str | None = None) -> list[Difference]:
+        """Hold the exchange against the books (of one symbol, or all), and do what each difference asks for."""
         try:
             await self._check_access()
-            found = await self._reconciler.differences()
+            found = await self._reconciler.differences(only)
         except KeyRefusedError as error:
             # Once more, so that a hiccup at the exchange does not stop the bot.
             await self._sleep(self.live.confirm_after)
@@ -467,8 +492,10 @@ class LiveRun:
         if not unread:
             self._well("exchange", "the exchange answers again")
         if "" not in unread:
-            self._compared |= self.worker.instances.keys() - unread
+            self._compared |= (self.worker.instances.keys() if only is None else {only}) - unread
         known, self._differences = self._differences, {difference.text for difference in found}
+        if only is not None:
+            self._differences |= known
         for difference in found:
             if difference.kind is Kind.UNREADABLE:
                 waiting = "" if difference.symbol in self._compared else ". Nothing is bought there until it can"
@@ -630,6 +657,10 @@ def _only_quote(markets: Mapping[str, Market]) -> str:
             "quote currency, and the others a bot with a database of its own (--db)."
         )
     return quotes[0]
+
+
+def _cash_of(deposit: JournalEntry) -> Decimal:
+    return next(posting.amount for posting in deposit.postings if posting.account == CASH)
 
 
 def _refused(exchange: str, why: str) -> str:

@@ -81,6 +81,11 @@ class Difference(msgspec.Struct, frozen=True):
         return self.remedy in (Remedy.RECOVER, Remedy.STOP, Remedy.NO_ENTRIES)
 
     @property
+    def outlasts_recovery(self) -> bool:
+        """Whether the symbol would be stopped for it again, because a recovery asks about orders that it knows."""
+        return self.kind in (Kind.BASE_MISSING, Kind.NOT_IN_BOOKS, Kind.LIVE_UNATTENDED)
+
+    @property
     def needs_doing(self) -> bool:
         return self.remedy is not Remedy.NONE or self.kind is Kind.UNREADABLE
 
@@ -120,23 +125,26 @@ class Reconciler:
         self._pause = pause
         self._now = now
 
-    async def differences(self) -> list[Difference]:
+    async def differences(self, only: str | None = None) -> list[Difference]:
         """What differs. A grave difference is in it only if a second look, after a pause, still shows it.
+
+        Args:
+            only: the symbol whose orders are asked for; by default all are. Balances are looked at either way.
 
         Raises:
             KeyRefusedError: the exchange refuses our key.
         """
-        found = await self._look()
+        found = await self._look(only)
         if not any(difference.is_grave for difference in found):
             return found
         await self._pause()
-        again = await self._look()
+        again = await self._look(only)
         known = {(difference.kind, difference.symbol, difference.exchange) for difference in found}
         return [d for d in again if not d.is_grave or (d.kind, d.symbol, d.exchange) in known]
 
-    async def _look(self) -> list[Difference]:
+    async def _look(self, only: str | None) -> list[Difference]:
         before = self._read_books()
-        seen = await self._ask(before)
+        seen = await self._ask(before, only)
         books = self._read_books()
         still = [name for name, one in books.symbols.items() if _version(before, name) == one.version]
         found = [Difference(Kind.UNREADABLE, symbol, "unproven", Remedy.NONE, why) for symbol, why in seen.unread]
@@ -146,12 +154,12 @@ class Reconciler:
             found += self._balances(books, seen)
         return found
 
-    async def _ask(self, books: Books) -> Look:
+    async def _ask(self, books: Books, only: str | None) -> Look:
         unread: list[tuple[str, str]] = []
         shown: dict[str, Sequence[OrderState]] = {}
         looked_up: dict[str, OrderState | None] = {}
         for name, one in books.symbols.items():
-            if name not in self._markets:
+            if name not in self._markets or only not in (None, name):
                 continue
             try:
                 shown[name] = await self._gateway.open_orders(name)

@@ -14,6 +14,7 @@ from live_world import LIVE, MINUTE, PROMPT, SETTINGS, START, LiveWorld  # type:
 from engine.exchange.gateway import GatewayError
 from engine.exchange.outcomes import refuses_key
 from engine.exchange.wire import Cause, Failed
+from engine.live_commands import recover_in
 from engine.live_notices import What
 from engine.live_run import TradeError, prepare_patiently
 from generated.trading import ErrorOccurred, Phase
@@ -183,6 +184,12 @@ def test_the_first_start_takes_what_is_free_and_no_later_one_takes_more(world: L
     world.live = msgspec.structs.replace(LIVE, trading_cash=Decimal(5_000))
     world.start()
     assert world.bot.worker.portfolio.cash("USD") == 10_000
+    [told] = [line for line in world.lines(What.NOTE) if "TRADING_CASH" in line]
+    assert "is 5000, but this database was opened with 10000 USD" in told
+    world.kill()
+    world.live = msgspec.structs.replace(LIVE, trading_cash=Decimal("10000.0"))
+    world.start()
+    assert len([line for line in world.lines(What.NOTE) if "TRADING_CASH" in line]) == 1, "the same amount is no news"
     assert len([entry for entry in world.store.journal() if entry.kind == "deposit"]) == 1
 
 
@@ -414,6 +421,56 @@ def test_a_running_bot_recovers_a_symbol_when_it_is_asked(world: LiveWorld) -> N
     assert (receipt.outcome, phase, note) == (Outcome.HANDLED, Phase.POSITION, "")
     receipt, phase, _ = world.do(world.bot.recover("BTC/USD", "a test"))
     assert receipt.outcome is Outcome.REJECTED
+
+
+def test_a_recovery_that_would_be_undone_at_once_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    world = LiveWorld(
+        tmp_path,
+        deposits={"USD": Decimal(20_000)},
+        live=msgspec.structs.replace(LIVE, trading_cash=Decimal(10_000)),
+    )
+    try:
+        world.start()
+        world.wait_for(lambda: world.phase() == Phase.POSITION)
+        held = world.bot.worker.portfolio.position("BTC/USD", "BTC")
+        world.by_hand("sell", held)
+        world.do(world.bot.reconcile())
+        assert world.phase() == Phase.ERROR
+        rows = len(world.store.audit("BTC/USD"))
+        answer = world.do(recover_in(world.bot, "BTC/USD"))
+        assert f"still holds {held}" in answer.refused
+        assert answer.refused.endswith("It would be stopped again at once. Nothing was changed.")
+        assert len(world.store.audit("BTC/USD")) == rows
+        world.by_hand("buy", held)
+        answer = world.do(recover_in(world.bot, "BTC/USD"))
+        assert (answer.phase_to, answer.note, answer.refused) == (Phase.POSITION, "", "")
+    finally:
+        world.close()
+
+
+def test_a_recovery_answers_with_what_became_of_the_symbol_in_the_end(tmp_path: Path) -> None:
+    world = LiveWorld(
+        tmp_path,
+        deposits={"USD": Decimal(20_000)},
+        live=msgspec.structs.replace(LIVE, trading_cash=Decimal(10_000)),
+    )
+    try:
+        world.start()
+        world.wait_for(lambda: world.phase() == Phase.POSITION)
+        world.do(world.bot._process("BTC/USD", ErrorOccurred(error="told to", failed_event="TEST")))
+        in_the_way = world.bot.in_the_way
+
+        async def sold_meanwhile(symbol: str) -> str:
+            found: str = await in_the_way(symbol)
+            world.exchange.gateway.hidden = {"BTC": world.bot.worker.portfolio.position(symbol, "BTC")}
+            return found
+
+        world.bot.in_the_way = sold_meanwhile  # type: ignore[method-assign]
+        answer = world.do(recover_in(world.bot, "BTC/USD"))
+        assert answer.phase_to == Phase.ERROR
+        assert "still holds" in answer.note
+    finally:
+        world.close()
 
 
 def test_a_store_that_fails_ends_the_run_with_its_reason(world: LiveWorld) -> None:
