@@ -321,18 +321,28 @@ class ClaimedGateway:
         )
 
     async def _ended_at(self, instant: int, request: Coroutine[Any, Any, AnswerT | Failed]) -> AnswerT | Failed:
-        asked = asyncio.ensure_future(request)
-        alarm = asyncio.ensure_future(self._clock.sleep_until(instant))
+        """As `asyncio.timeout_at`, but by the clock that the claims are made by."""
+        task = asyncio.current_task()
+        assert task is not None
+        cancelled, ended = task.cancelling(), False
+
+        async def end() -> None:
+            nonlocal ended
+            await self._clock.sleep_until(instant)
+            ended = True
+            task.cancel()
+
+        alarm = asyncio.create_task(end())
         try:
-            await asyncio.wait((asked, alarm), return_when=asyncio.FIRST_COMPLETED)
-            if asked.done():
-                return asked.result()
+            return await request
+        except asyncio.CancelledError:
+            if not ended or task.cancelling() > cancelled + 1:
+                raise
             return Failed(Cause.TIMEOUT, message=f"no answer by {utc(instant)}")
         finally:
             alarm.cancel()
-            if not asked.done():
-                asked.cancel()
-                await asyncio.wait((asked,))
+            if ended:
+                task.uncancel()
 
 
 def _accepted(order: WireOrder, now: int) -> Accepted:
