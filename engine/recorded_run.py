@@ -5,9 +5,10 @@ due, an effect goes on. At each instant the exchange comes first, then timers, t
 instant of its last commit and repeats it; what was done there before is recognised by its identity, so the resumed run
 ends where an uninterrupted one ends.
 
-Commits are grouped: they become durable, all at once, before a request leaves for the exchange, and by then the
-exchange has in its books whatever they rest on. So no request is ever ahead of the commit that asked for it, and no
-commit ahead of what it was told. What a kill takes is what nobody outside has seen; virtual time brings it again.
+Commits are grouped: what happened at some hundred instants becomes durable at once, on either side. The exchange's
+books go first, so the bot never knows of anything that they do not hold. If a kill comes between the two, they hold
+requests that the bot has not committed: a start takes those back. So of a group, all has happened or nothing, and
+virtual time brings it again.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from decimal import Decimal
 from hashlib import blake2s
 from itertools import islice
@@ -29,7 +29,6 @@ from engine.effects import TradingEffects
 from engine.exchange.faults import PROFILES
 from engine.exchange.gateway import Market, OrderState
 from engine.exchange.paper_exchange import PaperExchange, PaperSettings
-from engine.exchange.paper_file import PaperExchangeError
 from engine.exchange.paper_gateway import PaperGateway
 from engine.exchange.price_path import PricePath
 from engine.guards import TradingGuards
@@ -50,17 +49,17 @@ from generated.trading.handlers import Actions, EffectHandlers, Guards
 from runtime.clock import VirtualClock
 from runtime.errors import ConfigError, StoreError
 from runtime.events import EventContext, Receipt
+from runtime.grouped_store import GroupedSqliteStore
 from runtime.machine import Machine
 from runtime.memory_store import MemoryStore
-from runtime.sqlite_store import SqliteStore
 from runtime.store import Store
 from runtime.worker import Restart, Worker
 
 Bars = Sequence[tuple[str, Candle]]
 _PARTICIPATION = Decimal("0.25")
 """The share of a bar's volume that our orders can have: thin bars fill an order in part only."""
-_TURN = 256
-"""Instants between two looks at progress and at a wish to stop."""
+_WRITTEN_UNTIL = "written until"
+"""The label of the last instant of which the database has everything."""
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -78,6 +77,7 @@ class RecordedRun:
         series: the bars by symbol; all symbols share one quote currency.
         database: the bot's database, None to keep nothing.
         exchange_database: the paper exchange's own books.
+        group: after how many instants what happened is made durable, progress is told, and a wish to stop is heard.
 
     Raises:
         ConfigError: the settings or the symbols do not fit.
@@ -91,8 +91,11 @@ class RecordedRun:
         config: Config,
         database: Path | None,
         exchange_database: Path,
+        *,
+        group: int = 256,
     ) -> None:
         self.series = series
+        self._group = group
         self.markets = {symbol: paper_market(one, settings) for symbol, one in sorted(series.items())}
         self.quote = _only_quote(self.markets)
         self._bars = _by_close(series)
@@ -109,10 +112,14 @@ class RecordedRun:
             begins = min(one.candles[0].opened_at for one in series.values())
             self.clock = VirtualClock(begins if start is None else start)
             self.exchange = self._open_exchange(exchange_database, settings, resuming=start is not None)
+            if isinstance(self.store, GroupedSqliteStore):
+                written_until = self.store.label(_WRITTEN_UNTIL)
+                if start is None or written_until is not None:
+                    self.exchange.forget_requests_after(int(written_until or begins - 1))
         except BaseException:
             self.store.close()
             raise
-        self.gateway = PaperGateway(self.exchange, self.clock, self._flush)
+        self.gateway = PaperGateway(self.exchange, self.clock)
         effects: EffectHandlers = TradingEffects(
             self.gateway, self._strategies, lambda intent_id: self.worker.intent(intent_id)
         )
@@ -143,6 +150,7 @@ class RecordedRun:
                 slice_ms=max(one.length for one in self.series.values()),
             ),
             {symbol: PricePath(one) for symbol, one in self.series.items()},
+            "FULL",
             grouped=True,
         )
 
@@ -163,7 +171,6 @@ class RecordedRun:
         self.exchange.resume(now)
         latest, closing = self._bars[self._next - 1] if self._next else (None, [])
         await self._instant(now, closing if latest == now else [])
-        self._flush()
         return restart
 
     async def run(self, on_progress: Callable[[Progress], None] | None = None) -> None:
@@ -172,18 +179,18 @@ class RecordedRun:
             return
         end = self._bars[-1][0]
         bars = sum(len(closing) for _, closing in self._bars)
-        done, counted, turns = 0, 0, 0
-        while (next_ := self._pass_quiet_bars()) is not None and next_[0] <= end:
-            instant, closing = next_
-            await self._instant(instant, closing)
-            turns += 1
-            if turns >= _TURN or self._next >= counted + _TURN:
-                done += sum(len(closing) for _, closing in self._bars[counted : self._next])
-                counted, turns = self._next, 0
+        done, counted, instants = 0, 0, 0
+        while (upcoming := self._pass_quiet_bars()) is not None and upcoming[0] <= end:
+            instant, closing = upcoming
+            if instant > self.clock.now() and max(instants, self._next - counted) >= self._group:
                 self._flush()
+                done += sum(len(passed) for _, passed in self._bars[counted : self._next])
+                counted, instants = self._next, 0
                 if on_progress:
                     on_progress(Progress(instant, done, bars))
                 await asyncio.sleep(0)
+            await self._instant(instant, closing)
+            instants += 1
         self._flush()
         if on_progress:
             on_progress(Progress(end, bars, bars))
@@ -203,17 +210,15 @@ class RecordedRun:
         return receipt, instance.phase
 
     async def close(self) -> None:
-        """Let both databases go. What is committed stays."""
-        # Whatever cannot be written now is not needed: the next run does it again.
-        with suppress(StoreError, PaperExchangeError):
-            self._flush()
+        """Let both databases go. What they do not have yet, the next run does again."""
         await self.worker.stop()
         self.exchange.close()
 
     def _flush(self) -> None:
-        """Make every commit durable, after what the exchange did: it must never know less than the bot."""
+        """Make everything durable, between two instants: what is written is known by the last one that is in it."""
         self.exchange.flush()
-        if isinstance(self.store, SqliteStore):
+        if isinstance(self.store, GroupedSqliteStore):
+            self.store.set_label(_WRITTEN_UNTIL, str(self.clock.now()))
             self.store.flush()
 
     def _next_due(self) -> int | None:
@@ -224,13 +229,13 @@ class RecordedRun:
     def _pass_quiet_bars(self) -> tuple[int, Bars] | None:
         """Go on to the next instant at which something happens, and the bars that close there; None when nothing will.
 
-        A bar that changes nothing costs a look at it. After some of those there is an instant all the same, so that
+        A bar that changes nothing costs a look at it. After a group of those there is an instant all the same, so that
         whoever waits for progress, or wishes to stop, has a turn.
         """
         due, bars = self._next_due(), self._bars
         if self._next == len(bars):
             return None if due is None else (due, [])
-        for instant, closing in islice(bars, self._next, self._next + _TURN):
+        for instant, closing in islice(bars, self._next, self._next + self._group):
             if due is not None and due < instant:
                 return due, []
             self._next += 1
@@ -316,7 +321,7 @@ def fingerprint(series: Mapping[str, Series], settings: Settings) -> str:
 def _open_store(database: Path | None, namespace: str) -> Store:
     if database is None:
         return MemoryStore(namespace)
-    store = SqliteStore(database, namespace=namespace, grouped=True)
+    store = GroupedSqliteStore(database, namespace=namespace)
     if store.namespace != namespace:
         store.close()
         raise StoreError(

@@ -81,25 +81,18 @@ class SqliteStore:
         namespace: for a new file; by default one that no other store has.
         durable: True waits for the disk at every commit, so that not even a power cut undoes one. False survives the
             death of the process only.
-        grouped: nothing written is kept, and nobody else sees it, until `flush` makes all of it durable at once. For
-            whoever calls that before the outside sees anything: commits then wait for nothing.
         read_only: look, whatever else has the file open; `commit` and `claim` then fail.
 
     Raises:
         StoreError: the file cannot be used; the message says why and what to do.
     """
 
+    waits = True
+
     def __init__(
-        self,
-        path: Path,
-        *,
-        namespace: str | None = None,
-        durable: bool = True,
-        grouped: bool = False,
-        read_only: bool = False,
+        self, path: Path, *, namespace: str | None = None, durable: bool = True, read_only: bool = False
     ) -> None:
         self.path = path
-        self.waits = not grouped
         self._lock: FileLock | None = None
         if read_only and not path.is_file():
             raise StoreError(f"{path}: there is no such database. Start one with `phasewright run --db {path}`.")
@@ -290,38 +283,21 @@ class SqliteStore:
                     self._write_entries(commit.portfolio.entries)
                     self._write_reservations(commit.portfolio.reservations)
 
-    def flush(self) -> None:
-        """Make everything durable that was written since the last call. After an error nothing of it was written."""
-        with self._explained("commit"):
-            if self._db.in_transaction:
-                try:
-                    self._db.execute("COMMIT")
-                except BaseException:
-                    self._undo("ROLLBACK")
-                    raise
-
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        undo: tuple[str, ...] = ("ROLLBACK",)
-        begin, end = "BEGIN IMMEDIATE", "COMMIT"
-        if not self.waits:
-            if not self._db.in_transaction:
-                self._db.execute(begin)
-            begin, end, undo = "SAVEPOINT step", "RELEASE step", ("ROLLBACK TO step", "RELEASE step")
-        self._db.execute(begin)
+        self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
-            self._db.execute(end)
+            self._db.execute("COMMIT")
         except BaseException:
-            self._undo(*undo)
+            self._roll_back()
             raise
 
-    def _undo(self, *statements: str) -> None:
+    def _roll_back(self) -> None:
         # A disk that is full may refuse this too; without its COMMIT the transaction is void all the same.
         with suppress(sqlite3.Error):
-            for statement in statements:
-                if self._db.in_transaction:
-                    self._db.execute(statement)
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
 
     def _write_instances(self, commits: Sequence[Commit]) -> None:
         """One write per instance: each commit must follow the one before, the last one's snapshot stays."""

@@ -77,7 +77,7 @@ class PaperExchange:
     """One account. Instants in milliseconds since the epoch; amounts in base, prices in quote currency.
 
     When `grouped`, the file keeps what happened only when `flush` is called, and what had happened by then: for a bot
-    in virtual time, whose own commits wait as well.
+    in virtual time, whose own commits are grouped as well.
 
     Raises:
         PaperExchangeError: from every method, when the file cannot be opened or written.
@@ -155,6 +155,13 @@ class PaperExchange:
     def flush(self) -> None:
         """Write what happened since the last call into the file, when `grouped`; else it is there already."""
         self._store.flush()
+
+    def forget_requests_after(self, instant: int) -> None:
+        """Undo every request that was sent after `instant` and whatever came of it. What was sent before arrives
+        again, when it did: the books follow from the requests and the bars alone. For a new start only."""
+        if self._store.forget_requests_after(instant):
+            self._liquidity = {}
+            self._load()
 
     def close(self) -> None:
         """Release the file. Safe to call twice; nothing is lost without it but what a `flush` was to keep."""

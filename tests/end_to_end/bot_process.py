@@ -23,7 +23,7 @@ import msgspec
 from small_market import Variant, bars_of, open_run, run_to_the_end
 
 from engine.exchange.paper_store import PaperStore
-from runtime.sqlite_store import SqliteStore
+from runtime.grouped_store import GroupedSqliteStore
 
 
 def arm(kill_at: int) -> None:
@@ -45,7 +45,7 @@ def arm(kill_at: int) -> None:
         return written
 
     for name in ("commit", "claim", "forget_identities", "flush"):
-        setattr(SqliteStore, name, around(getattr(SqliteStore, name)))
+        setattr(GroupedSqliteStore, name, around(getattr(GroupedSqliteStore, name)))
     PaperStore.flush = around(PaperStore.flush)
     transaction = PaperStore.transaction
 

@@ -39,12 +39,14 @@ WHOLE = Path("the whole recorded market")
 
 
 class Variant(msgspec.Struct, frozen=True):
-    """One way to run a market. Without `eager`, with the settings that a user has by default."""
+    """One way to run a market. Without `eager`, with the settings that a user has by default. After `group` instants
+    it writes what happened."""
 
     faults: str = "realistic"
     seed: int = 1
     fee_in_base: bool = False
     eager: bool = True
+    group: int = 256
 
     def __str__(self) -> str:
         return f"{self.faults}-{self.seed}{'-fee_in_base' if self.fee_in_base else ''}"
@@ -69,7 +71,9 @@ def open_run(market: Path, variant: Variant, books: Path, *, durable: bool = Tru
     """The bot on the market in `market`, with both databases in `books`."""
     books.mkdir(parents=True, exist_ok=True)
     database = books / "bot.db" if durable else None
-    return RecordedRun(bars_of(market), variant.settings, Config(), database, books / "exchange.db")
+    return RecordedRun(
+        bars_of(market), variant.settings, Config(), database, books / "exchange.db", group=variant.group
+    )
 
 
 @cache

@@ -17,14 +17,14 @@ from bots import Bots
 from small_market import Variant, on_record, open_run, write_market
 
 AROUND_WRITES = [
-    Variant("realistic", seed=1),
-    Variant("realistic", seed=2, fee_in_base=True),
-    Variant("hostile", seed=3),
-    Variant("hostile", seed=4),
-    Variant("hostile", seed=5, fee_in_base=True),
+    Variant("realistic", seed=1, group=1),
+    Variant("realistic", seed=2, fee_in_base=True, group=7),
+    Variant("hostile", seed=3, group=1),
+    Variant("hostile", seed=4, group=3),
+    Variant("hostile", seed=5, fee_in_base=True, group=20),
 ]
 KILLS = 25
-EVERY_MOMENT = [Variant("hostile", seed=1), Variant("hostile", seed=4, fee_in_base=True)]
+EVERY_MOMENT = [Variant("hostile", seed=1, group=1), Variant("hostile", seed=4, fee_in_base=True, group=4)]
 """Between them: unknown fates of both sides, cancels, partial fills, requests that were never sent, dust."""
 
 
@@ -90,7 +90,7 @@ def test_killed_at_every_other_moment_around_a_write(variant: Variant, first: in
 
 @pytest.mark.parametrize("seed", [6, 7])
 def test_killed_at_any_time(seed: int, market: Path, bots: Bots, tmp_path: Path) -> None:
-    variant, chance = Variant("realistic", seed), random.Random(seed)
+    variant, chance = Variant("realistic", seed, group=16), random.Random(seed)
     begun = time.monotonic()
     assert bots.live(variant, tmp_path / "uninterrupted") == "done"
     share = (time.monotonic() - begun) / KILLS
