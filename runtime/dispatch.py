@@ -7,7 +7,7 @@ they were before the event.
 from __future__ import annotations
 
 import traceback
-from collections.abc import MutableMapping
+from collections.abc import Iterable, MutableMapping, Sequence
 from typing import Any
 
 import msgspec
@@ -18,13 +18,14 @@ from runtime.effects import Intent
 from runtime.errors import DispatchError, readable
 from runtime.events import EventContext, Outcome, Receipt
 from runtime.idempotency import SeenEvents
-from runtime.machine import DeferredEvent, Machine, Snapshot
+from runtime.machine import DeferredEvent, Machine, Snapshot, Timer
 from runtime.portfolio import Portfolio, PortfolioChange
 from runtime.store import AuditRow, Commit
 
 MAX_RAISED = 64
 """Internal events that one event may lead to. The linter forbids cycles; this stops the one that it could not see."""
 
+_HANDLED = Outcome.HANDLED
 _ANSWERED = (Outcome.HANDLED, Outcome.DEFERRED, Outcome.IGNORED)
 """What is not tried again when it is delivered again."""
 
@@ -83,10 +84,14 @@ class Dispatcher:
         `now` is in milliseconds since the epoch (UTC). Returns the receipt of `ctx`, and the commits that must be
         written, in order, before the outside may see anything of it.
         """
-        identity = self._identity(instance, ctx)
-        if identity and (first := self._first_answer(instance, identity, now)):
-            return msgspec.structs.replace(first, outcome=Outcome.DUPLICATE, first=first.outcome), []
-        generation = instance.snapshot.generation
+        identity, snapshot = self._identity(instance, ctx), instance.snapshot
+        if identity:
+            first = self.seen.get(instance.name, identity, now)
+            if (first is None or first.outcome not in _ANSWERED) and snapshot.deferred:
+                first = self._waits(instance, identity)
+            if first is not None and first.outcome in _ANSWERED:
+                return msgspec.structs.replace(first, outcome=Outcome.DUPLICATE, first=first.outcome), []
+        generation = snapshot.generation
         commits: list[Commit] = []
         receipt = self._step(instance, ctx, identity, now, commits)
         snapshot = instance.snapshot
@@ -110,7 +115,7 @@ class Dispatcher:
             step.ask(effect)
         instance.version, instance.checkpoint = 1, instance.machine.encode(instance.snapshot)
         self._open(step.requested)
-        return step.commit(0, [])
+        return step.commit(0, ())
 
     def _step(
         self,
@@ -125,15 +130,21 @@ class Dispatcher:
 
         `offered` is the event's place among the deferred ones, which it leaves.
         """
+        machine, name = instance.machine, instance.name
         version, checkpoint, snapshot = instance.version, instance.checkpoint, instance.snapshot
-        phase, generation = snapshot.phase, ctx.generation
-        finished = [] if ctx.intent is None else self._finish(ctx)
+        phase = snapshot.phase
+        stale = ""
+        finished: tuple[tuple[str, int, str], ...] = ()
+        change: PortfolioChange | None = None
         step = self._begin(instance, now)
+        if ctx.intent is not None or ctx.generation is not None:
+            finished = self._finish(ctx)
+            stale = self._stale(instance, ctx, finished)
         try:
-            if (ctx.intent is not None or generation is not None) and (stale := self._stale(instance, ctx, finished)):
+            if stale:
                 outcome, reason = step.ignore(ctx, identity, stale)
             else:
-                if generation is not None:
+                if ctx.generation is not None:
                     step.stop_timer()
                 if offered is not None:
                     step.drop_deferred(offered)
@@ -141,9 +152,11 @@ class Dispatcher:
                 if step.raised:
                     step.carry_on(ctx.event)
             if step.changed:
-                instance.checkpoint = instance.machine.encode(snapshot)
+                instance.checkpoint = machine.encode(snapshot)
                 instance.version = version + 1
-            change = step.settle()
+            step._account = None
+            if step._transaction is not None:
+                change = step.settle()
         except BaseException as error:
             step.abandon()
             instance.restore(checkpoint, version)
@@ -151,12 +164,13 @@ class Dispatcher:
                 raise
             failure = error
         else:
+            receipt = Receipt(outcome, ctx.event, name, phase, snapshot.phase, instance.version, reason)
+            commit = step.commit(version, finished, change)
             if step.requested:
                 self._open(step.requested)
-            receipt = Receipt(outcome, ctx.event, instance.name, phase, snapshot.phase, instance.version, reason)
-            commit = step.commit(version, finished, change)
-            if identity and (outcome in _ANSWERED or offered is not None):
-                self._remember(commit, identity, receipt)
+            if identity and (offered is not None or outcome in _ANSWERED):
+                commit.identities.append((identity, receipt))
+                self.seen.record(name, identity, receipt, now)
             commits.append(commit)
             return receipt
         return self._fail(instance, ctx, identity, now, failure, finished, commits, offered)
@@ -178,7 +192,7 @@ class Dispatcher:
             ctx = EventContext(waiting.event, instance.name, waiting.at, payload)
             if left == 0:
                 error = DispatchError("events that wait lead to events that wait, without end: a cycle")
-                self._fail(instance, ctx, waiting.identity, now, error, [], commits, offered=place)
+                self._fail(instance, ctx, waiting.identity, now, error, (), commits, offered=place)
                 return
             left -= 1
             self._step(instance, ctx, waiting.identity, now, commits, offered=place)
@@ -192,7 +206,7 @@ class Dispatcher:
         identity: str,
         now: int,
         error: Exception,
-        finished: list[tuple[str, int, str]],
+        finished: Sequence[tuple[str, int, str]],
         commits: list[Commit],
         offered: int | None = None,
     ) -> Receipt:
@@ -212,7 +226,8 @@ class Dispatcher:
         receipt = Receipt(Outcome.FAILED, ctx.event, instance.name, phase, phase, instance.version, reason)
         commit = step.commit(version, finished)
         if identity and offered is not None:
-            self._remember(commit, identity, receipt)
+            commit.identities.append((identity, receipt))
+            self.seen.record(instance.name, identity, receipt, now)
         commits.append(commit)
         definition = instance.machine.definition
         if ctx.event != definition.error_event:
@@ -222,22 +237,16 @@ class Dispatcher:
             self._step(instance, error_ctx, "", now, commits)
         return receipt
 
-    def _first_answer(self, instance: Instance, identity: str, now: int) -> Receipt | None:
-        """The receipt of the first delivery, if a further one must not be tried."""
-        first = self.seen.get(instance.name, identity, now)
-        if first is not None and first.outcome in _ANSWERED:
-            return first
+    def _waits(self, instance: Instance, identity: str) -> Receipt | None:
+        """The receipt of an event that waits still, however long ago it came."""
         for waiting in instance.snapshot.deferred:
             if waiting.identity == identity:
                 phase, version = instance.phase, instance.version
                 return Receipt(Outcome.DEFERRED, waiting.event, instance.name, phase, phase, version)
         return None
 
-    def _remember(self, commit: Commit, identity: str, receipt: Receipt) -> None:
-        commit.identities.append((identity, receipt))
-        self.seen.record(commit.instance, identity, receipt, commit.at)
-
     def _identity(self, instance: Instance, ctx: EventContext) -> str:
+        """What names this delivery; empty when nothing does."""
         if ctx.id is not None:
             return ctx.id
         if ctx.intent is not None:
@@ -250,18 +259,18 @@ class Dispatcher:
         pattern, values = naming
         return pattern % values(ctx.payload)
 
-    def _open(self, requested: list[Intent]) -> None:
+    def _open(self, requested: Iterable[Intent]) -> None:
         for intent in requested:
             self.open_attempts[intent.intent_id] = intent.attempt
 
-    def _finish(self, ctx: EventContext) -> list[tuple[str, int, str]]:
+    def _finish(self, ctx: EventContext) -> tuple[tuple[str, int, str], ...]:
         """What the store must close: the attempt that this event answers, if it is the one that is open."""
         if ctx.intent is None or self.open_attempts.get(ctx.intent) != ctx.attempt:
-            return []
+            return ()
         del self.open_attempts[ctx.intent]
-        return [(ctx.intent, ctx.attempt, ctx.event)]
+        return ((ctx.intent, ctx.attempt, ctx.event),)
 
-    def _stale(self, instance: Instance, ctx: EventContext, finished: list[tuple[str, int, str]]) -> str:
+    def _stale(self, instance: Instance, ctx: EventContext, finished: Sequence[tuple[str, int, str]]) -> str:
         """Why the event comes too late to count; empty when it does not."""
         if ctx.intent is not None and not finished:
             return f"it answers attempt {ctx.attempt} of intent {ctx.intent}, which is not open"
@@ -271,13 +280,13 @@ class Dispatcher:
         return ""
 
 
-class _Step(Context[Any], eq=False):
+class _Step(Context[Any], eq=False, gc=False):
     """The work on one event, until it is a commit or is thrown away. Handlers see the surroundings that it is."""
 
     changed: bool = False
-    rows: list[AuditRow] = msgspec.field(default_factory=list)
-    requested: list[Intent] = msgspec.field(default_factory=list)
-    raised: list[str] = msgspec.field(default_factory=list)
+    rows: tuple[AuditRow, ...] = ()
+    requested: tuple[Intent, ...] = ()
+    raised: tuple[str, ...] = ()
 
     def apply(self, ctx: EventContext, identity: str) -> tuple[Outcome, str]:
         """One event, without those that it raises. Any exception means: throw all of it away."""
@@ -308,22 +317,27 @@ class _Step(Context[Any], eq=False):
             for group in target.leaves:
                 snapshot.history[group] = phase
             snapshot.phase = target.phase
-            snapshot.generation += 1
+            snapshot.generation = generation = snapshot.generation + 1
             snapshot.entered_at = self.now
             timeout = target.timeout
-            snapshot.timer = None if timeout is None else machine.timer_for(timeout, snapshot, self.now)
+            if timeout is None:
+                snapshot.timer = None
+            elif target.lasts is None:
+                snapshot.timer = machine.timer_for(timeout, snapshot, self.now)
+            else:
+                snapshot.timer = Timer(timeout.raises, self.now + target.lasts, generation)
         requested = tuple([f"{effect}/{self.ask(effect)}" for effect in target.request]) if target.request else ()
         if target.raises:
-            self.raised.extend(target.raises)
+            self.raised += target.raises
         self.changed = True
-        self.rows.append(
+        self.rows += (
             AuditRow(
                 instance.name,
                 instance.version,
                 self.now,
                 ctx.event,
                 identity,
-                Outcome.HANDLED,
+                _HANDLED,
                 phase,
                 snapshot.phase,
                 branch.id,
@@ -333,9 +347,9 @@ class _Step(Context[Any], eq=False):
                 "",
                 "",
                 machine.digest,
-            )
+            ),
         )
-        return Outcome.HANDLED, ""
+        return _HANDLED, ""
 
     def carry_on(self, first: str) -> None:
         """The internal events that were raised, and those that they raise."""
@@ -346,7 +360,7 @@ class _Step(Context[Any], eq=False):
                 raise DispatchError(
                     f"{first} led to more than {MAX_RAISED} internal events, the last {self.raised[0]}: a cycle"
                 )
-            event = self.raised.pop(0)
+            event, self.raised = self.raised[0], self.raised[1:]
             payload = instance.machine.definition.events[event].payload()
             answer, why = self.apply(EventContext(event, instance.name, self.now, payload), "")
             if answer is Outcome.REJECTED:
@@ -384,7 +398,7 @@ class _Step(Context[Any], eq=False):
         number, generation = self._numbers.pop(effect), instance.snapshot.generation
         intent = Intent(asked, instance.name, effect, number, request, generation, now, 1, now, now + window)
         intent.decode(definition.request)
-        self.requested.append(intent)
+        self.requested += (intent,)
         return asked
 
     def drop_deferred(self, place: int) -> None:
@@ -403,7 +417,7 @@ class _Step(Context[Any], eq=False):
         """Write down what became of an event that led nowhere."""
         instance, payload = self._of, _evidence(ctx.payload)
         digest, phase = instance.machine.digest, instance.phase
-        self.rows.append(
+        self.rows += (
             AuditRow(
                 instance.name,
                 instance.version,
@@ -420,14 +434,12 @@ class _Step(Context[Any], eq=False):
                 reason,
                 error,
                 digest,
-            )
+            ),
         )
 
     def settle(self) -> PortfolioChange | None:
-        """Make what was staged the account's. From here on the handlers' view of it is closed."""
-        self._account, transaction = None, self._transaction
-        if transaction is None:
-            return None
+        """Make what was staged the account's."""
+        transaction = self.portfolio
         if transaction.is_open:
             transaction.commit()
         return transaction.change or None
@@ -439,14 +451,14 @@ class _Step(Context[Any], eq=False):
             transaction.rollback()
 
     def commit(
-        self, expected_version: int, finished: list[tuple[str, int, str]], portfolio: PortfolioChange | None = None
+        self, expected_version: int, finished: Sequence[tuple[str, int, str]], portfolio: PortfolioChange | None = None
     ) -> Commit:
         """What must be written."""
         instance = self._of
         machine, version = instance.machine, instance.version
         return Commit(
             instance.name,
-            machine.definition.name,
+            machine.name,
             machine.digest,
             self.now,
             expected_version,

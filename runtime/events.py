@@ -38,7 +38,7 @@ class Outcome(StrEnum):
     FAILED = "failed"
 
 
-class Receipt(msgspec.Struct, frozen=True):
+class Receipt(msgspec.Struct, frozen=True, gc=False):
     """The answer to one delivery.
 
     `version` counts the changes of the instance. `reason` says why an event was ignored, rejected or failed; `first`

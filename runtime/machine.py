@@ -13,14 +13,14 @@ import msgspec
 
 from runtime.definition import Branch, Defer, Ignore, MachineDefinition, PhaseDefinition, Reject, Timeout
 from runtime.errors import DispatchError, HandlerError
-from runtime.read_back import ReadBack
+from runtime.read_back import read_back_check
 
 DataT = TypeVar("DataT")
 Handler = Callable[[Any, Any, Any], Any]
 _encode = msgspec.json.Encoder().encode
 
 
-class Timer(msgspec.Struct, frozen=True):
+class Timer(msgspec.Struct, frozen=True, gc=False):
     """A running timer: raises `event` at `due_at` (milliseconds since the epoch), in this visit of its phase only."""
 
     event: str
@@ -61,6 +61,8 @@ class BoundTarget:
     request: tuple[str, ...]
     raises: tuple[str, ...]
     timeout: Timeout | None
+    lasts: int | None
+    """The timeout in milliseconds, where it counts from the entry."""
     leaves: tuple[str, ...]
     """The groups with history that are left and not entered again."""
 
@@ -87,6 +89,7 @@ class Machine:
 
     def __init__(self, definition: MachineDefinition, guards: object, actions: object, config: object) -> None:
         self.definition = definition
+        self.name = definition.name
         self.digest = definition.digest
         self.config = config
         self._guards = bind(definition, definition.guards, guards, "guard")
@@ -101,7 +104,7 @@ class Machine:
         }
         self._ways: dict[tuple[str, Branch, str | None], BoundTarget] = {}
         self._decoder = msgspec.json.Decoder(Snapshot[definition.data])  # type: ignore[name-defined]
-        self._read_back = ReadBack(definition.data)
+        self._is_read_back = read_back_check(definition.data)
         self.table: Mapping[str, Mapping[str, BoundCell]] = {
             phase: {event: self._bind_cell(phase, cell) for event, cell in row.items()}
             for phase, row in definition.table.items()
@@ -134,9 +137,16 @@ class Machine:
             request=(*branch.request, *entering.entry_request),
             raises=(*branch.raises, *entering.entry_raises),
             timeout=entering.timeout,
+            lasts=self._lasts(entering.timeout),
             leaves=tuple(group for group in self._history[source] if group not in entering.groups),
         )
         return made
+
+    def _lasts(self, timeout: Timeout | None) -> int | None:
+        if timeout is None or timeout.since is not None:
+            return None
+        lasts: int = getattr(self.config, timeout.after)
+        return lasts
 
     def history_target(self, source: str, branch: Branch, history: Mapping[str, str]) -> BoundTarget:
         """Where a row to a group's history leads.
@@ -166,11 +176,7 @@ class Machine:
         """
         raw = _encode(snapshot)
         timer = snapshot.timer
-        if (
-            b"NaN" not in raw
-            and (timer is None or type(timer.due_at) is int)
-            and self._read_back.is_sure(snapshot.data)
-        ):
+        if (timer is None or type(timer.due_at) is int) and self._is_read_back(snapshot.data):
             return raw
         try:
             found = self.decode(raw)

@@ -1,108 +1,95 @@
-"""Whether data will be read back from JSON as they are, told from their types: faster than trying it."""
+"""Whether data will be read back from JSON as they are, told from their types: many times faster than trying it.
+
+Like the standard library's dataclasses, this writes a function for each type, once.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
 from enum import StrEnum
-from types import NoneType
+from itertools import count
 from typing import Any
 
 from msgspec import inspect
-from msgspec.structs import astuple
 
 _Check = Callable[[Any], bool]
-_UNBOUNDED = (inspect.IntType(), inspect.StrType(), inspect.BoolType(), inspect.NoneType(), inspect.DecimalType())
+_PLAIN = ((inspect.IntType(), "int"), (inspect.StrType(), "str"), (inspect.BoolType(), "bool"))
 
 
-def _always(value: object) -> bool:
-    return True
+def read_back_check(kind: type[Any]) -> _Check:
+    """A function that tells whether a value of exactly the type `kind` equals what is read from its JSON. It is wrong
+    in one way only: it may say False because it cannot be sure."""
+    return _Writer().check_of(inspect.type_info(kind))
 
 
-class ReadBack:
-    """Knows the struct type `kind`. It may be wrong in one way only: not to be sure of what would be read back.
+class _Unsure(Exception):  # noqa: N818
+    """There is a type of which nothing can be said by looking at types."""
 
-    Whoever asks has encoded the value, and knows that no "NaN", which equals nothing, is in it.
-    """
 
-    __slots__ = ("_checks", "_fields", "_kinds")
+class _Writer:
+    def __init__(self) -> None:
+        self._names: dict[str, Any] = {"Decimal": Decimal, "is_own_text": _is_own_text}
+        self._known: dict[type[Any], str] = {}
+        self._numbers = count()
 
-    def __init__(self, kind: type[Any], kinds: dict[type[Any], ReadBack] | None = None) -> None:
-        self._kinds = {} if kinds is None else kinds
-        self._kinds[kind] = self
-        found = inspect.type_info(kind)
-        plain = isinstance(found, inspect.StructType) and not hasattr(kind, "__post_init__")
-        self._fields = tuple(field.type for field in found.fields) if plain else None  # type: ignore[attr-defined]
-        self._checks: dict[tuple[type, ...], tuple[tuple[int, _Check], ...]] = {}
+    def check_of(self, wanted: inspect.Type) -> _Check:
+        try:
+            name = self._struct(wanted)
+        except _Unsure:
+            return _never
+        check: _Check = self._names[name]
+        return check
 
-    def is_sure(self, value: Any) -> bool:
-        """Whether `value`, of exactly the type `kind`, equals what is read from its JSON."""
-        if self._fields is None:
-            return False
-        values = astuple(value)
-        types = tuple(map(type, values))
-        checks = self._checks.get(types)
-        if checks is None and (checks := self._learn(types)) is None:
-            return False
-        for place, check in checks:  # noqa: SIM110 - a generator costs more than all the rest
-            if not check(values[place]):
-                return False
-        return True
+    def _struct(self, wanted: inspect.Type) -> str:
+        """The name of a function that checks the fields of a struct."""
+        if not isinstance(wanted, inspect.StructType) or hasattr(wanted.cls, "__post_init__"):
+            raise _Unsure
+        if wanted.cls in self._known:
+            return self._known[wanted.cls]
+        name = self._known[wanted.cls] = f"check_{next(self._numbers)}"
+        lines = [f"def {name}(data):"]
+        for field in wanted.fields:
+            lines += [f"    value = data.{field.name}", f"    if not ({self._expression(field.type)}):"]
+            lines.append("        return False")
+        exec("\n".join([*lines, "    return True"]), self._names)
+        return name
 
-    def _learn(self, types: tuple[type, ...]) -> tuple[tuple[int, _Check], ...] | None:
-        """What remains to be looked at where the values have these types; None: they are not right."""
-        assert self._fields is not None
-        found = [self._check(wanted, given) for wanted, given in zip(self._fields, types, strict=True)]
-        if None in found:
-            return None
-        checks = tuple((place, check) for place, check in enumerate(found) if check and check is not _always)
-        self._checks[types] = checks
-        return checks
-
-    def _check(self, wanted: inspect.Type, given: type) -> _Check | None:
-        """How a value of the type `given` is seen to be a `wanted`; None when it is not, or nobody can be sure."""
+    def _expression(self, wanted: inspect.Type) -> str:
+        """What is true of `value` when it is a `wanted`."""
+        if (name := _plain(wanted)) is not None:
+            return f"type(value) is {name}" + (" or is_own_text(value)" if name == "str" else "")
         match wanted:
+            case inspect.NoneType():
+                return "value is None"
+            case inspect.DecimalType():
+                return "type(value) is Decimal and value.is_finite()"
             case inspect.UnionType(types):
-                return next((check for kind in types if (check := self._check(kind, given))), None)
-            case inspect.StructType(kind) if given is kind:
-                return (self._kinds.get(kind) or ReadBack(kind, self._kinds)).is_sure
-            case inspect.ListType(item, None, None) if given is list:
-                return self._items(item)
-            case _ if wanted not in _UNBOUNDED:
-                return None
-            case inspect.IntType() if given is int:
-                return _always
-            case inspect.StrType() if given is str:
-                return _always
-            case inspect.StrType() if issubclass(given, StrEnum) and all(one == one.value for one in given):
-                return _always
-            case inspect.DecimalType() if given is Decimal:
-                return _always
-            case inspect.BoolType() if given is bool:
-                return _always
-            case inspect.NoneType() if given is NoneType:
-                return _always
-        return None
+                return " or ".join(f"({self._expression(one)})" for one in types)
+            case inspect.StructType(kind):
+                return f"type(value) is {self._name(kind)} and {self._struct(wanted)}(value)"
+            case inspect.ListType(item, None, None):
+                if (name := _plain(item)) is not None:
+                    return f"type(value) is list and {{{name}}}.issuperset(map(type, value))"
+                name = f"check_{next(self._numbers)}"
+                exec(f"def {name}(value):\n    return {self._expression(item)}", self._names)
+                return f"type(value) is list and all(map({name}, value))"
+        raise _Unsure
 
-    def _items(self, wanted: inspect.Type) -> _Check:
-        """The check of a list."""
-        plain: set[type] = set()
-        others: dict[type, _Check] = {}
+    def _name(self, value: Any) -> str:
+        name = f"known_{next(self._numbers)}"
+        self._names[name] = value
+        return name
 
-        def are_sure(values: list[Any]) -> bool:
-            if plain.issuperset(map(type, values)):
-                return True
-            for value in values:
-                given = type(value)
-                check = others.get(given)
-                if check is None:
-                    if (check := self._check(wanted, given)) is None:
-                        return False
-                    if check is _always:
-                        plain.add(given)
-                    others[given] = check
-                if not check(value):
-                    return False
-            return True
 
-        return are_sure
+def _plain(wanted: inspect.Type) -> str | None:
+    """The name of the built-in type that `wanted` is, without bounds on its values."""
+    return next((name for plain, name in _PLAIN if wanted == plain), None)
+
+
+def _never(data: object) -> bool:
+    return False
+
+
+def _is_own_text(value: object) -> bool:
+    return isinstance(value, StrEnum) and value == value.value

@@ -18,7 +18,7 @@ from runtime.ledger import JournalEntry
 from runtime.portfolio import PortfolioChange, Reservation
 
 
-class AuditRow(msgspec.Struct, frozen=True):
+class AuditRow(msgspec.Struct, frozen=True, gc=False):
     """What happened to one event: the evidence of a transition, or of why there was none.
 
     `version` is the one that the event found. `branch` is the id of the row of the table, `actions` ran in this order.
@@ -58,10 +58,10 @@ class Commit(msgspec.Struct):
     version: int
     phase: str
     snapshot: bytes | None
-    audit: list[AuditRow]
+    audit: Sequence[AuditRow]
     identities: list[tuple[str, Receipt]]
-    requested: list[Intent]
-    finished: list[tuple[str, int, str]]
+    requested: Sequence[Intent]
+    finished: Sequence[tuple[str, int, str]]
     portfolio: PortfolioChange | None
     answered: list[int] = []
 

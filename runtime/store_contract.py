@@ -72,7 +72,8 @@ class StoreContract:
         store = self.open_store(tmp_path)
         awkward = "Ünïcödé'\"; DROP TABLE audit; --\n\t\\ \x1a0 \0 {NULL}"
         commit = commit_of(awkward, snapshot=b"\x00\xff\xfe raw, not even text \x00")
-        commit.audit[0] = replace(commit.audit[0], payload=b"\x00\xff", reason=awkward, error=awkward, identity=awkward)
+        row = commit.audit[0]
+        commit.audit = [replace(row, payload=b"\x00\xff", reason=awkward, error=awkward, identity=awkward)]
         commit.identities = [(awkward, replace(receipt(awkward, 1), reason=awkward))]
         store.commit([commit])
         loaded = store.load()
