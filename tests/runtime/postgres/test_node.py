@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from itertools import count
 from random import Random
 
+import msgspec
 import pytest
 from postgres_server import PostgresServer  # type: ignore[import-not-found]
 
 from runtime.clock import SystemClock
+from runtime.errors import ConfigError, StoreFencedError
 from runtime.node import News, Node, NodeSettings, Tenure, Turn
 from runtime.postgres.connection import Address
 from runtime.postgres.hints import follow_hints
-from runtime.postgres.leases import CHANNEL, PostgresLeases, register
+from runtime.postgres.lease import Lease
+from runtime.postgres.leases import CHANNEL, PostgresLeases, accept_failover, register
 from runtime.postgres.line import Line
 
 TTL = 1_000
@@ -23,19 +26,44 @@ SETTINGS = NodeSettings(ttl=TTL, pace=50, retry=200, retry_most=400, patience=2_
 _names = count(1)
 
 
+class CountedLeases(PostgresLeases):
+    """Remembers how many accounts were taken at a time."""
+
+    def __init__(self, address: Address, worker: str, ttl: int) -> None:
+        super().__init__(address, worker, ttl)
+        self.taken: list[int] = []
+
+    async def take(self, accounts: Sequence[str]) -> list[Lease]:
+        taken = await super().take(accounts)
+        self.taken.append(len(taken))
+        return taken
+
+
 class Member:
     """A node, and what it does with its accounts: nothing, until it is told to stop."""
 
-    def __init__(self, url: str, accounts: Iterable[str], settings: NodeSettings = SETTINGS) -> None:
+    def __init__(
+        self, url: str, accounts: Iterable[str], settings: NodeSettings, gives_up: Callable[[Exception], bool]
+    ) -> None:
         self.name = f"w{next(_names)}"
         self.running: dict[str, Tenure] = {}
         self.news: list[News] = []
         self.fails: dict[str, Exception] = {}
+        self.stubborn = False
         self.stopping = asyncio.Event()
         clock = SystemClock()
         self.line = Line(Address(url), f"{self.name} hints", 5_000)
-        self.leases = PostgresLeases(Address(url), self.name, settings.ttl)
-        self.node = Node(self.leases, list(accounts), self._run, clock, Random(self.name), self.news.append, settings)
+        self.leases = CountedLeases(Address(url), self.name, settings.ttl)
+        self.node = Node(
+            self.leases,
+            list(accounts),
+            self._run,
+            clock,
+            Random(self.name),
+            self.news.append,
+            settings,
+            gives_up=gives_up,
+        )
         self._hints = asyncio.create_task(follow_hints(self.line, clock, {CHANNEL: lambda _: self.node.look()}))
         self.task = asyncio.create_task(self.node.run(self.stopping))
 
@@ -46,6 +74,8 @@ class Member:
         self.running[account] = tenure
         try:
             await tenure.stopping.wait()
+            if self.stubborn:
+                await asyncio.Event().wait()
         finally:
             del self.running[account]
 
@@ -68,8 +98,13 @@ class Cluster:
         self.url = url
         self.members: list[Member] = []
 
-    async def add(self, accounts: Iterable[str], settings: NodeSettings = SETTINGS) -> Member:
-        member = Member(self.url, accounts, settings)
+    async def add(
+        self,
+        accounts: Iterable[str],
+        settings: NodeSettings = SETTINGS,
+        gives_up: Callable[[Exception], bool] = lambda _: False,
+    ) -> Member:
+        member = Member(self.url, accounts, settings, gives_up)
         self.members.append(member)
         return member
 
@@ -85,6 +120,11 @@ class Cluster:
         finally:
             await line.close()
 
+    async def until_row(self, query: str) -> None:
+        async with asyncio.timeout(10):
+            while not await self.execute(query):
+                pass
+
 
 @asynccontextmanager
 async def cluster(url: str) -> AsyncIterator[Cluster]:
@@ -97,7 +137,7 @@ async def cluster(url: str) -> AsyncIterator[Cluster]:
 
 async def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
     async with asyncio.timeout(seconds):
-        while not condition():
+        while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
 
@@ -136,5 +176,152 @@ def test_two_share_evenly_a_third_joins_and_both_leave(url: str) -> None:
             await until(lambda: loads(three) == [7])
             epochs = dict(await made.execute("SELECT account, epoch FROM accounts"))
             assert all(tenure.lease.epoch == epochs[account] for account, tenure in three.running.items())
+
+    asyncio.run(main())
+
+
+def test_an_account_that_cannot_be_run_is_tried_again_and_keeps_nobody_else_waiting(url: str) -> None:
+    async def main() -> None:
+        async with cluster(url) as made:
+            await made.register("good", "bad")
+            member = await made.add(["good", "bad"])
+            member.fails["bad"] = ConfigError("there are no keys")
+            await until(lambda: len(member.told(Turn.TROUBLE, "bad")) >= 3)
+            assert "there are no keys" in member.told(Turn.TROUBLE)[0]
+            assert member.told(Turn.TAKEN, "good") == ["taken, epoch 1"]
+            other = await made.add(["good", "bad"])
+            await until(lambda: list(other.running) == ["bad"])
+            member.fails.clear()
+
+    asyncio.run(main())
+
+
+def test_a_node_may_give_up_with_what_an_account_failed_with(url: str) -> None:
+    async def main() -> None:
+        async with cluster(url) as made:
+            await made.register("solo", "other")
+            member = await made.add(["solo", "other"], gives_up=lambda error: isinstance(error, ConfigError))
+            member.fails["solo"] = ConfigError("there are no keys")
+            with pytest.raises(ConfigError, match="no keys"):
+                await member.task
+            assert len(member.told(Turn.TAKEN, "solo")) == 1
+            assert await made.execute("SELECT account FROM accounts WHERE holder IS NOT NULL") == []
+            assert await made.execute("SELECT worker FROM workers") == []
+
+    asyncio.run(main())
+
+
+def test_who_loses_one_account_goes_on_with_the_others(url: str) -> None:
+    async def main() -> None:
+        async with cluster(url) as made:
+            await made.register("a", "b", "c")
+            member = await made.add(["a", "b", "c"])
+            await until(lambda: loads(member) == [3])
+            lost = member.running["b"]
+            kept = {account: member.running[account] for account in ("a", "c")}
+            await made.execute("UPDATE accounts SET epoch = epoch + 1, holder = 'thief' WHERE account = 'b'")
+            await until(lambda: member.told(Turn.LOST))
+            assert not lost.may_act()
+            assert [one.account for one in member.news if one.what is Turn.LOST] == ["b"]
+            assert member.running == kept
+            await until(lambda: "b" in member.running)
+            assert member.running["b"].lease.epoch == 3, "taken again once the thief's lease ran out"
+
+    asyncio.run(main())
+
+
+def test_what_finds_itself_fenced_is_lost_and_not_a_failure(url: str) -> None:
+    async def main() -> None:
+        async with cluster(url) as made:
+            await made.register("a")
+            member = await made.add(["a"])
+            member.fails["a"] = StoreFencedError("another worker has it")
+            await until(lambda: member.told(Turn.LOST, "a"))
+            assert member.told(Turn.TROUBLE) == []
+            member.fails.clear()
+
+    asyncio.run(main())
+
+
+def test_an_account_that_does_not_stop_is_interrupted(url: str) -> None:
+    async def main() -> None:
+        async with cluster(url) as made:
+            await made.register("a")
+            member = await made.add(["a"])
+            member.stubborn = True
+            await until(lambda: loads(member) == [1])
+            await member.stop()
+            assert member.told(Turn.HANDED_OVER, "a")
+            assert await made.execute("SELECT holder FROM accounts") == [(None,)]
+
+    asyncio.run(main())
+
+
+def test_workers_that_serve_different_accounts_leave_nothing_unheld(url: str) -> None:
+    async def main() -> None:
+        async with cluster(url) as made:
+            await made.register("a", "b", "c", "d")
+            one = await made.add(["a", "b", "c"])
+            two = await made.add(["c", "d"])
+            await until(lambda: loads(one, two) == [2, 2])
+            assert set(one.running) == {"a", "b"}
+
+    asyncio.run(main())
+
+
+def test_a_database_with_another_history_is_not_traded_in_until_somebody_says_so(url: str) -> None:
+    async def main() -> None:
+        async with cluster(url) as made:
+            await made.register("a", "b")
+            member = await made.add(["a", "b"])
+            await until(lambda: loads(member) == [2])
+            await made.execute("UPDATE accounts SET timeline = 'before' WHERE account = 'a'")
+            await until(lambda: member.told(Turn.LOST, "a"))
+            await until(lambda: member.told(Turn.TROUBLE, "a"))
+            assert "accept-failover" in member.told(Turn.TROUBLE, "a")[0]
+            expired = "SELECT 1 FROM accounts WHERE account = 'a' AND expires_at < clock_timestamp() - interval '0.5 s'"
+            await made.until_row(expired)
+            assert list(member.running) == ["b"], "however long its lease has run out"
+            line = Line(Address(url), "test", 5_000)
+            assert await accept_failover(line) == ["a"]
+            await line.close()
+            await until(lambda: loads(member) == [2])
+
+    asyncio.run(main())
+
+
+def test_a_database_that_goes_away_is_waited_for(postgres: PostgresServer, url: str) -> None:
+    async def main() -> None:
+        async with cluster(url) as made:
+            await made.register("a")
+            member = await made.add(["a"])
+            await until(lambda: loads(member) == [1])
+            tenure = member.running["a"]
+            postgres.kill()
+            try:
+                await until(lambda: not tenure.may_act())
+                assert len(member.told(Turn.TROUBLE)) >= 1
+            finally:
+                await asyncio.to_thread(postgres.start)
+            await until(lambda: member.told(Turn.WELL_AGAIN))
+            await until(lambda: loads(member) == [1] and next(iter(member.running.values())).may_act())
+
+    asyncio.run(main())
+
+
+def test_many_accounts_are_begun_and_handed_over_at_a_pace(url: str) -> None:
+    async def main() -> None:
+        accounts = [f"a{number:02}" for number in range(24)]
+        slow = msgspec.structs.replace(SETTINGS, pace=3)
+        async with cluster(url) as made:
+            await made.register(*accounts)
+            one = await made.add(accounts, slow)
+            await until(lambda: loads(one) == [24])
+            assert max(one.leases.taken) == 3
+            two = await made.add(accounts, slow)
+            await until(lambda: loads(one, two) == [12, 12])
+            assert len(one.told(Turn.HANDED_OVER)) == 12
+            assert max(two.leases.taken) <= 3
+            assert two.told(Turn.HANDED_OVER) == []
 
     asyncio.run(main())
