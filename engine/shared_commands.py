@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 
 import msgspec
@@ -17,7 +17,7 @@ from runtime.errors import StoreError
 from runtime.events import Outcome
 from runtime.postgres.connection import Address, Database, check_schema, connect
 from runtime.postgres.inbox import Enqueued, enqueue
-from runtime.postgres.overview import Overview, read_overview
+from runtime.postgres.overview import Overview, known_instances, read_overview
 from runtime.postgres.store import PostgresStore
 
 _RECOVERY = 180
@@ -39,22 +39,25 @@ def send(url: str, account: str, symbol: str, event: str, payload: str, id: str 
     Raises:
         StoreError: there is no such event, the payload is not one's, or the database refuses it.
     """
-    known = DEFINITION.events.get(event)
-    if known is None:
+    defined = DEFINITION.events.get(event)
+    if defined is None:
         near = get_close_matches(event.upper(), DEFINITION.events, n=3)
         raise StoreError(
             f"There is no event {event!r} in {DEFINITION.source}. "
             f"{'Did you mean ' + ' or '.join(near) + '? ' if near else ''}Nothing was sent."
         )
     try:
-        msgspec.json.decode(payload, type=known.payload)
+        msgspec.json.decode(payload, type=defined.payload)
     except (msgspec.MsgspecError, RecursionError) as error:
-        fields = ", ".join(known.payload.__struct_fields__) or "none"
+        fields = ", ".join(defined.payload.__struct_fields__) or "none"
         raise StoreError(f"{payload} is no {event}: {error}. Its fields are: {fields}. Nothing was sent.") from None
     id = id or uuid.uuid4().hex
     address = Address(url)
     with connect(address, "send") as connection:
         check_schema(address, connection)
+        # An account that was never held has no symbols yet; whoever takes it first knows them.
+        if known := known_instances(address, connection, account):
+            _check_symbol(account, known, symbol)
         outcome = enqueue(
             address,
             connection,
@@ -108,9 +111,13 @@ def recover(url: str, account: str, symbol: str, sleep: Callable[[float], None] 
 
 def _status(store: PostgresStore, symbol: str) -> SymbolStatus:
     known = {one.symbol: one for one in account_status(store.load()).symbols}
+    _check_symbol(store.account, list(known), symbol)
+    return known[symbol]
+
+
+def _check_symbol(account: str, known: Sequence[str], symbol: str) -> None:
     if symbol not in known:
         raise StoreError(
-            f"account {store.account}: there is no symbol {symbol!r}. It has {', '.join(known) or 'none yet'}. "
-            "Symbols are written BASE/QUOTE, in capitals."
+            f"account {account}: there is no symbol {symbol!r}. It has {', '.join(known) or 'none yet'}. "
+            "Symbols are written BASE/QUOTE, in capitals. Nothing was sent."
         )
-    return known[symbol]

@@ -317,7 +317,9 @@ class Node:
         pause = self._about(min(self.settings.retry << min(times - 1, 20), self.settings.retry_most))
         self._not_before[account] = self._clock.now() + pause
         text = str(failure) if isinstance(failure, PhasewrightError) else f"this is a defect: {failure!r}"
-        self._tell(News(Turn.TROUBLE, account, f"{text} Given up for {pause / 1000:.0f} s."))
+        self._tell(
+            News(Turn.TROUBLE, account, f"{text} Tried again in {pause / 1000:.0f} s, here or by another worker.")
+        )
 
     async def _end(self, held: _Held) -> None:
         """Tell an account to stop; if it does not for long, interrupt it."""
@@ -366,7 +368,7 @@ class Node:
             holder = census.holders[account]
             if holder != self._leases.worker:
                 self._told_once(
-                    f"waiting {account}", Turn.WAITING, account, f"held by {holder}; this process takes over from it"
+                    f"waiting {account}", Turn.WAITING, account, f"held by {holder}; waiting to take it over"
                 )
 
     def _told_once(self, key: str, what: Turn, account: str, text: str) -> None:

@@ -7,11 +7,11 @@ from psycopg import Connection
 
 from runtime.postgres.connection import Address, explained
 from runtime.postgres.leases import TIMELINE
-from runtime.postgres.values import original
+from runtime.postgres.values import original, storable
 
 
 class WorkerView(msgspec.Struct, frozen=True):
-    """A worker: for how many milliseconds it has not been seen, and how many accounts it holds."""
+    """A worker that was seen lately: for how many milliseconds it has not been seen, and how many accounts it holds."""
 
     worker: str
     unseen: int
@@ -60,7 +60,9 @@ class Overview(msgspec.Struct, frozen=True):
 _WORKERS = """
 SELECT worker, extract(epoch FROM clock_timestamp() - seen_at) * 1000,
     (SELECT count(*) FROM accounts WHERE holder = worker AND expires_at > clock_timestamp()), cardinality(serves)
-FROM workers ORDER BY worker
+FROM workers WHERE seen_at > clock_timestamp() - interval '1 minute'
+    OR EXISTS (SELECT FROM accounts WHERE holder = worker AND expires_at > clock_timestamp())
+ORDER BY worker
 """
 _ACCOUNTS = f"""
 SELECT account, holder IS NOT NULL AND expires_at > clock_timestamp(), holder, epoch,
@@ -93,3 +95,12 @@ def read_overview(address: Address, connection: Connection, now: int) -> Overvie
         ),
         tuple(Refused(*map(original, row)) for row in refused),
     )
+
+
+def known_instances(address: Address, connection: Connection, account: str) -> list[str]:
+    """The instances that an account has; none before it was held for the first time."""
+    with explained(address, "read"):
+        rows = connection.execute(
+            "SELECT instance FROM instances WHERE account = %s ORDER BY instance", (storable(account),)
+        ).fetchall()
+    return [original(instance) for (instance,) in rows]
