@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
 import secrets
 import socket
@@ -114,7 +115,7 @@ class Sharing:
             if not await _before(tenure.stopping, prepare(bot)):
                 return []
             await asyncio.to_thread(mark, store, plan.account)
-            opening = plan.opening(f"phasewright status --db URL --account {account}")
+            opening = plan.opening(f"phasewright status --db {self.database.address} --account {account}")
             self.tell_of(account)(Notice(bot.clock.now(), What.STARTED, "", "", opening))
             await bot.start()
             with self._feed.attached(tenure.lease, bot.worker):
@@ -162,6 +163,8 @@ async def sharing(url: str, name: str | None, ttl: int, tell: Tell, *, connectio
         StoreError: it cannot be reached, or has other tables than this program knows.
     """
     worker = worker_name(name)
+    # It takes seconds, in which no lease would be renewed if it were done for the first account.
+    importlib.import_module("ccxt.pro")
     database = await asyncio.to_thread(Database, url, worker, connections=connections)
     shared = Sharing(database, worker, ttl, tell)
     try:
