@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -160,7 +161,8 @@ def trade(
     def tell(notice: Notice) -> None:
         # Whoever read along may be gone, or the disk with the log be full: the bot trades on.
         with suppress(OSError):
-            typer.echo(msgspec.json.encode(notice) if json else notice.line())
+            width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+            typer.echo(msgspec.json.encode(notice) if json else notice.line(width))
             sys.stdout.flush()
 
     asked = BotOptions(

@@ -53,7 +53,7 @@ class Plan(msgspec.Struct, frozen=True):
         money = "REAL MONEY" if self.account.mode is Mode.REAL else self.account.mode.value
         return (
             f"trading {', '.join(self.options.symbols)} on {self.account.exchange}, {money}{where}: bars of "
-            f"{self.live.timeframe}, at most {self.settings.max_slots} trades at once. Look at it with `{look}`"
+            f"{self.live.timeframe}, at most {_trades(self.settings.max_slots)} at once. Look at it with `{look}`"
         )
 
 
@@ -102,3 +102,7 @@ def open_bot(plan: Plan, store: AccountStore, tell: Tell, may_send: Callable[[],
         may_send=may_send,
     )
     return LiveRun(exchange, store, clock, plan.settings, plan.live, plan.config, plan.options.symbols, tell)
+
+
+def _trades(count: int) -> str:
+    return f"{count} trade{'' if count == 1 else 's'}"

@@ -24,7 +24,7 @@ from engine.live_account import (
 )
 from engine.live_bot import BotOptions, open_bot, plan_bot
 from engine.live_control import Answer, Ask, listening
-from engine.live_notices import Notice, Tell, What
+from engine.live_notices import Notice, Tell, What, clause
 from engine.live_run import LiveRun, prepare_patiently
 from engine.live_settings import LiveSettings
 from engine.reconciliation import Difference, Reconciler
@@ -110,13 +110,13 @@ async def recover_in(bot: LiveRun, symbol: str) -> Answer:
     """What a running bot answers to `phasewright recover`."""
     if symbol in bot.worker.quarantined:
         found = bot.worker.quarantined[symbol]
-        return Answer(refused=f"{symbol} is in quarantine: {found.reason}. {found.way_out}")
+        return Answer(refused=f"{symbol} is in quarantine: {clause(found.reason)}. {found.way_out}")
     if symbol not in bot.worker.instances:
         return Answer(refused=f"this bot has no symbol {symbol!r}")
     before = bot.worker.instances[symbol].phase
     try:
         if before == Phase.ERROR and (reason := await bot.in_the_way(symbol)):
-            return Answer(refused=f"{reason} It would be stopped again at once. Nothing was changed.")
+            return Answer(refused=f"{symbol}: {reason} It would be stopped again at once. Nothing was changed.")
         receipt, after, note = await bot.recover(symbol, "phasewright recover")
     except PhasewrightError as error:
         return Answer(refused=str(error))

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import StrEnum
+from textwrap import fill
 from typing import Any
 
 import msgspec
 
 from runtime.events import Outcome
 from runtime.store import AuditRow
+
+_NARROWEST = 60
 
 
 class What(StrEnum):
@@ -35,10 +38,20 @@ class Notice(msgspec.Struct, frozen=True, omit_defaults=True):
     text: str
     account: str = ""
 
-    def line(self) -> str:
-        """For people."""
+    def line(self, width: int | None = None) -> str:
+        """For people: one line, or folded to this width."""
         time = datetime.fromtimestamp(self.at / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
-        return "  ".join(part for part in (time, self.account, self.symbol, self.text) if part)
+        text = "  ".join(part for part in (time, self.account, self.symbol, self.text) if part)
+        if width is None or width < _NARROWEST:
+            return text
+        # Nothing within a word is broken: ids and commands are there to be copied.
+        indent = " " * (len(time) + 2)
+        return fill(text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+
+
+def clause(text: str) -> str:
+    """A text to go on after: what an exchange says ends in a full stop or not."""
+    return text.rstrip(". ")
 
 
 Tell = Callable[[Notice], None]

@@ -23,7 +23,7 @@ from engine.exchange.claimed_gateway import MAX_OFFSET
 from engine.exchange.gateway import GatewayError, KeyRefusedError, Market, OrderState
 from engine.guards import TradingGuards
 from engine.live_exchange import LiveExchange
-from engine.live_notices import Notice, Tell, What, notice_of
+from engine.live_notices import Notice, Tell, What, clause, notice_of
 from engine.live_settings import LiveSettings
 from engine.market_data.candles import Candle
 from engine.order_events import event_for
@@ -172,7 +172,9 @@ class LiveRun:
             raise next(iter(failures.values()))
         for symbol, failure in failures.items():
             self._trouble(
-                f"bars of {symbol}", f"no prices: {failure}. Nothing is bought or sold until there are", symbol
+                f"bars of {symbol}",
+                f"no prices: {clause(str(failure))}. Nothing is bought or sold until there are",
+                symbol,
             )
 
     async def _read_history(self, symbol: str, known: Books) -> None:
@@ -264,7 +266,9 @@ class LiveRun:
     def _tell_start(self, restart: Restart) -> None:
         for quarantined in restart.quarantined:
             self._say(
-                What.TROUBLE, f"does not start: {quarantined.reason}. {quarantined.way_out}", quarantined.instance
+                What.TROUBLE,
+                f"does not start: {clause(quarantined.reason)}. {quarantined.way_out}",
+                quarantined.instance,
             )
         for symbol, instance in self.worker.instances.items():
             listed = self.markets.get(symbol)
@@ -377,7 +381,7 @@ class LiveRun:
                 while self._seen_until[symbol] < closed_at and await self._read_bars(symbol):
                     pass
             except GatewayError as error:
-                failure = f"no new prices: {error}. Nothing is bought until there are"
+                failure = f"no new prices: {clause(str(error))}. Nothing is bought until there are"
             if self._seen_until[symbol] >= closed_at:
                 self._well(f"bars of {symbol}", "prices again", symbol)
                 self._judge(symbol, entering=symbol in self.symbols)
@@ -427,7 +431,7 @@ class LiveRun:
                 await self.exchange.watch(self.live_orders)
                 failures = 0
             except GatewayError as error:
-                self._trouble("reports", f"no reports of orders: {error}. Orders that are live stay live")
+                self._trouble("reports", f"no reports of orders: {clause(str(error))}. Orders that are live stay live")
             await self._sleep(_ASK_AGAIN[min(failures, len(_ASK_AGAIN) - 1)])
             failures += 1
 
@@ -499,7 +503,7 @@ class LiveRun:
         for difference in found:
             if difference.kind is Kind.UNREADABLE:
                 waiting = "" if difference.symbol in self._compared else ". Nothing is bought there until it can"
-                text = f"cannot be compared with the books: {difference.text}{waiting}"
+                text = f"cannot be compared with the books: {clause(difference.text)}{waiting}"
                 self._trouble("exchange", text, difference.symbol)
             elif difference.text not in known and difference.kind is not Kind.SURPLUS:
                 self._say(What.DIFFERENCE, difference.text, difference.symbol)
@@ -630,7 +634,7 @@ async def prepare_patiently(bot: LiveRun, tell: Tell, stopping: asyncio.Event) -
             await prepare_once(bot)
         except GatewayError as error:
             pause = _ASK_AGAIN[min(attempt, len(_ASK_AGAIN) - 1)]
-            text = f"{error}. Nothing was sent; asking again in {pause // 1000} s (Ctrl-C ends)"
+            text = f"{clause(str(error))}. Nothing was sent; asking again in {pause // 1000} s (Ctrl-C ends)"
             tell(Notice(bot.clock.now(), What.TROUBLE, "", "", text))
             await _either(stopping, bot.clock.sleep_until(bot.clock.now() + pause))
         else:
@@ -664,6 +668,7 @@ def _cash_of(deposit: JournalEntry) -> Decimal:
 
 
 def _refused(exchange: str, why: str) -> str:
+    why = clause(why.removeprefix(f"{exchange} refuses the key: "))
     return (
         f"{exchange} refuses the key or what it may do: {why}. Check the key and its secret, that it may trade on the "
         "spot market, and that it may be used from this machine's address. The bot has stopped and keeps its books; "

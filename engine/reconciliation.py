@@ -221,7 +221,7 @@ class Reconciler:
                 one.symbol,
                 "ours",
                 Remedy.STOP,
-                f"{one.symbol}: our order {state.client_order_id} is live at the exchange, but {intent.instance} has "
+                f"Our order {state.client_order_id} is live at the exchange, but {intent.instance} has "
                 "gone on to other orders and does not look after it. Cancel it at the exchange; fills that it still "
                 f"has are booked. Then `phasewright recover {one.symbol}`.",
                 shown,
@@ -233,7 +233,7 @@ class Reconciler:
                 one.symbol,
                 "ours",
                 Remedy.STOP,
-                f"{one.symbol}: order {state.client_order_id} is live at the exchange and has an id of this bot, but "
+                f"Order {state.client_order_id} is live at the exchange and has an id of this bot, but "
                 "the database has never asked for it: the database is older than what was traded, perhaps a backup. "
                 "Put the latest database back. Without it, cancel the order at the exchange, sell what it bought, and "
                 "start with a new database; going on would give the same ids again.",
@@ -245,7 +245,7 @@ class Reconciler:
             one.symbol,
             "foreign",
             Remedy.NONE,
-            f"{one.symbol}: order {state.client_order_id or state.exchange_order_id} was not placed by this bot. It "
+            f"Order {state.client_order_id or state.exchange_order_id} was not placed by this bot. It "
             "is left alone; the funds that it locks cannot be used by the bot.",
             shown,
             "not ours",
@@ -273,7 +273,7 @@ class Reconciler:
     def _base(self, one: SymbolBooks, there: Decimal, ours: Decimal, *, quiet: bool) -> list[Difference]:
         least = one.held - one.being_sold
         market = self._markets.get(one.symbol)
-        told = f"{there:f} {one.base}", f"{ours:f} {one.base}, of it {one.held:f} held to be sold"
+        told = f"{_plain(there)} {one.base}", f"{_plain(ours)} {one.base}, of it {_plain(one.held)} held to be sold"
         if least > there and (market is None or sellable(market, least) > there):
             return [
                 Difference(
@@ -281,7 +281,7 @@ class Reconciler:
                     one.symbol,
                     "unproven",
                     Remedy.STOP,
-                    f"{one.symbol}: the account has {_plain(there)} {one.base}, but the bot bought and still holds "
+                    f"The account has {_plain(there)} {one.base}, but the bot bought and still holds "
                     f"{_plain(one.held)}. Somebody sold or moved it. The books are left as they are, because nothing "
                     f"proves at what price. Bring {_plain(least - there)} {one.base} back into the account, then "
                     f"`phasewright recover {one.symbol}`.",
@@ -295,8 +295,8 @@ class Reconciler:
                     one.symbol,
                     "unproven",
                     Remedy.NONE,
-                    f"{one.symbol}: the account has {there} {one.base}, the books with remainders that cannot be sold "
-                    f"{ours}. The position itself can be sold.",
+                    f"The account has {_plain(there)} {one.base}, the books with remainders that cannot be sold "
+                    f"{_plain(ours)}. The position itself can be sold.",
                     *told,
                 )
             ]
@@ -315,8 +315,8 @@ def _quote(books: Books, currency: str, there: Decimal, *, quiet: bool) -> list[
                 Remedy.NO_ENTRIES,
                 f"The account has {_plain(there)} {currency}, but the books have {_plain(cash)} in cash. Somebody "
                 f"spent or withdrew it. Bring {_plain(least - there)} {currency} back, or go on selling only.",
-                f"{there} {currency}",
-                f"{cash} {currency} in cash, {cash - least} of it reserved for orders",
+                f"{_plain(there)} {currency}",
+                f"{_plain(cash)} {currency} in cash, {_plain(cash - least)} of it reserved for orders",
             )
         ]
     return _surplus("", currency, there, cash) if quiet else []
@@ -332,8 +332,8 @@ def _surplus(symbol: str, currency: str, there: Decimal, ours: Decimal) -> list[
             "foreign",
             Remedy.NONE,
             f"The account has {_plain(there - ours)} {currency} more than the bot's books; the bot does not touch it.",
-            f"{there} {currency}",
-            f"{ours} {currency}",
+            f"{_plain(there)} {currency}",
+            f"{_plain(ours)} {currency}",
         )
     ]
 
@@ -350,7 +350,7 @@ def _present_order(one: SymbolBooks, order: OrderContext, state: OrderState | No
             one.symbol,
             "ours",
             Remedy.NONE,
-            f"{one.symbol}: the exchange does not show our order {order.client_order_id}, which the books hold for "
+            f"The exchange does not show our order {order.client_order_id}, which the books hold for "
             "live. Its time-out will ask until it is known.",
             "not shown",
             ours,
@@ -363,7 +363,7 @@ def _present_order(one: SymbolBooks, order: OrderContext, state: OrderState | No
             one.symbol,
             "ours",
             Remedy.RECOVER if one.phase != Phase.ERROR else Remedy.STOP,
-            f"{one.symbol}: our order {order.client_order_id} is live at the exchange, but the books hold it for "
+            f"Our order {order.client_order_id} is live at the exchange, but the books hold it for "
             f"{order.status}. It is canceled, and what it filled is booked.",
             shown,
             ours,
@@ -374,7 +374,7 @@ def _present_order(one: SymbolBooks, order: OrderContext, state: OrderState | No
             one.symbol,
             "ours",
             Remedy.ADOPT,
-            f"{one.symbol}: the exchange shows our order {order.client_order_id} as {state.status.value} with "
+            f"The exchange shows our order {order.client_order_id} as {state.status.value} with "
             f"{state.filled} filled, the books as {ours}. The report is taken over.",
             shown,
             ours,

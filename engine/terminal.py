@@ -130,7 +130,7 @@ def show_differences(console: Console, found: Sequence[Difference], left_out: Ma
     """What the exchange shows against the books: a line each, and both sides beneath."""
     for one in sorted(found, key=lambda one: not one.needs_doing):
         line = Text(f"{one.kind.value}  ", style="red" if one.needs_doing else "dim")
-        line.append(one.text, style="default")
+        line.append(f"{one.symbol}  {one.text}" if one.symbol else one.text, style="default")
         console.print(line, soft_wrap=True)
         for name, text in (("exchange", one.exchange), ("books", one.books), ("whose", one.whose)):
             if text:
