@@ -20,6 +20,12 @@ import pytest
 from engine.settings import KNOBS as ENGINE_KNOBS
 from generated.trading import KNOBS as MACHINE_KNOBS
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "runtime" / "postgres"))
+
+from postgres_server import postgres  # noqa: E402
+
+__all__ = ["postgres"]
+
 _OURS = {knob.env for knob in (*ENGINE_KNOBS, *MACHINE_KNOBS)} | {
     "COLUMNS",
     "FORCE_COLOR",
