@@ -57,6 +57,29 @@ class Hazards(msgspec.Struct, kw_only=True):
 
 
 MOMENTS = ("before commit", "after commit", "before claim", "after claim", "sending", "sent", "answered")
+FAULTS = (
+    "not connected",
+    "request lost",
+    "request late",
+    "limited",
+    "broken before",
+    "came too late",
+    "rejected later",
+    "canceled by the exchange",
+    "reply lost",
+    "reply late",
+    "reply broken",
+    "report lost",
+    "report twice",
+    "report late",
+    "outage",
+    "clock set",
+    "disk full",
+    "trouble",
+    *(f"killed: {moment}" for moment in (*MOMENTS, "step", "disk full")),
+    *(f"stopped: {moment}" for moment in (*MOMENTS, "step")),
+)
+"""Whatever can go wrong, by the names under which a run counts it."""
 LATE = (15 * SECOND, 120 * SECOND)
 """How long what is late may be on its way: about as long as an order is valid, or much longer."""
 BOOKING = 1_500

@@ -10,11 +10,13 @@ import argparse
 import os
 import sys
 import time
+from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 
 import msgspec
+from hazards import FAULTS
 from protocol_mutants import MUTANTS
-from simulated_run import START, TRUE_PROTOCOL, BotProcess, play
+from simulated_run import START, TRUE_PROTOCOL, BotProcess, play, uncollected
 from simulated_whole_bot import WholeBotProcess
 
 SHARE = 50
@@ -37,7 +39,8 @@ def main() -> int:
     if options.seed is not None:
         return _tell(options.seed, options.mutant, process, whole_story=options.trace)
     if options.mutants:
-        found = {name: caught(name, options.seeds) for name in MUTANTS}
+        with uncollected():
+            found = {name: caught(name, options.seeds) for name in MUTANTS}
         for name, at in found.items():
             print(f"{name}: " + (f"seed {at[0]}: {at[1]}\n    replay: {replay(at[0], name)}" if at else "NOT CAUGHT"))
         return None in found.values()
@@ -61,44 +64,60 @@ def campaign(first: int, seeds: int, process: type[BotProcess], jobs: int) -> in
     total = Tally()
     shares = [(at, min(SHARE, first + seeds - at), process) for at in range(first, first + seeds, SHARE)]
     with ProcessPoolExecutor(jobs) as pool:
-        for tally in pool.map(_play_share, shares):
-            for seed, lines in tally.broken:
-                print(f"seed {seed}:", *lines[:3], sep="\n    ")
-                print(f"    replay: {replay(seed, whole=process is WholeBotProcess)}", flush=True)
+        for tally in pool.map(play_share, shares):
+            for broken in tally.broken:
+                print(broken, flush=True)
             total.add(tally)
     took = time.perf_counter() - begun
     print(
-        f"{seeds} seeds: {total.lifecycles} lifecycles and {total.lives} lives of the bot, {len(total.broken)} seeds "
-        f"broken; {took:.0f} s with {jobs} processes, {total.lifecycles / took:.0f} lifecycles a second "
+        f"{seeds} seeds: {total.lifecycles} lifecycles, {total.events} events, {sum(total.faults.values())} faults and "
+        f"{total.crashes} crashes; {len(total.broken)} seeds broken\n"
+        f"{took:.0f} s with {jobs} processes, {total.lifecycles / took:.0f} lifecycles a second "
         f"({total.lifecycles / total.cpu:.0f} a second of processor time)"
     )
+    for kind in FAULTS:
+        print(f"  {total.faults[kind]:8} {kind}")
     return len(total.broken)
 
 
 class Tally(msgspec.Struct):
-    """What came of some seeds. `cpu` in seconds."""
+    """What came of some seeds. `cpu` in seconds; `phases` are those that an event was handled in."""
 
     lifecycles: int = 0
-    lives: int = 0
+    events: int = 0
+    faults: Counter[str] = msgspec.field(default_factory=Counter)
+    phases: set[str] = set()
     cpu: float = 0.0
-    broken: list[tuple[int, list[str]]] = []
+    broken: list[str] = []
+    """What is to be said of each seed that broke something."""
+
+    @property
+    def crashes(self) -> int:
+        return sum(times for kind, times in self.faults.items() if kind.startswith("killed"))
 
     def add(self, other: Tally) -> None:
         self.lifecycles += other.lifecycles
-        self.lives += other.lives
+        self.events += other.events
+        self.faults += other.faults
+        self.phases |= other.phases
         self.cpu += other.cpu
         self.broken += other.broken
 
 
-def _play_share(share: tuple[int, int, type[BotProcess]]) -> Tally:
+def play_share(share: tuple[int, int, type[BotProcess]]) -> Tally:
+    """Play the seeds from `share[0]` on, `share[1]` of them."""
     first, seeds, process = share
     tally, begun = Tally(), time.process_time()
-    for seed in range(first, first + seeds):
-        run = play(seed, process=process)
-        tally.lifecycles += run.lifecycles
-        tally.lives += run.lives
-        if run.broken:
-            tally.broken.append((seed, run.broken))
+    with uncollected():
+        for seed in range(first, first + seeds):
+            run = play(seed, process=process)
+            tally.lifecycles += run.lifecycles
+            tally.events += len(run.audit())
+            tally.faults.update(run.world.faults)
+            tally.phases.update(branch.partition("/")[0] for branch in run.store.branch_counts())
+            if run.broken:
+                command = replay(seed, whole=process is WholeBotProcess)
+                tally.broken.append("\n    ".join([f"seed {seed}:", *run.broken[:3], f"replay: {command}"]))
     tally.cpu = time.process_time() - begun
     return tally
 

@@ -72,6 +72,7 @@ class SimulatedExchange:
         self.markets = markets
         self.balances = dict(balances)
         self.orders: list[SimulatedOrder] = []
+        self.live: list[SimulatedOrder] = []
         self.broken: list[str] = []
         self._report = report
         self._by_id: dict[str, list[SimulatedOrder]] = {}
@@ -80,10 +81,6 @@ class SimulatedExchange:
 
     def server_time(self) -> int:
         return self.world.now + self.hazards.server_ahead
-
-    @property
-    def live(self) -> list[SimulatedOrder]:
-        return [order for order in self.orders if order.ended_at is None]
 
     # -- requests --------------------------------------------------------------------------------------------------
 
@@ -95,13 +92,15 @@ class SimulatedExchange:
             answer(refusal)
             return
         self._in_flight.add(order.client_order_id)
-        self.world.after(self.world.chance.randint(0, self.hazards.booking), self._book, order, answer)
+        self.world.after(self.world.between(0, self.hazards.booking), self._book, order, answer)
 
     def _refusal(self, order: OrderRequest, timestamp: int, window: int) -> Failed | None:
         clock = self.server_time()
         if timestamp >= clock + AHEAD:
+            self.world.fault("sent too early", order.client_order_id)
             return refused("InvalidNonce", "-1021", "Timestamp for this request was 1000ms ahead of the server's time.")
         if clock - timestamp > window:
+            self.world.fault("came too late", order.client_order_id)
             return refused("InvalidNonce", "-1021", "Timestamp for this request is outside of the recvWindow.")
         if order.client_order_id in self._in_flight or any(
             known.ended_at is None for known in self._by_id.get(order.client_order_id, ())
@@ -125,13 +124,15 @@ class SimulatedExchange:
         namesakes = self._by_id.setdefault(request.client_order_id, [])
         if namesakes:
             self.broken.append(f"order {request.client_order_id} was sent and accepted twice")
-        for other in self.orders:
-            if other.ended_at is None and other.request.symbol == request.symbol and other.request.side is request.side:
+        for other in self.live:
+            if other.request.symbol == request.symbol and other.request.side is request.side:
                 self.broken.append(f"{request.symbol}: two live {request.side} orders")
         namesakes.append(order)
         self.orders.append(order)
+        self.live.append(order)
         self.world.note("booked", request.client_order_id, request.symbol, request.side.value, str(request.amount))
         if self.world.chance.random() < self.hazards.rejected_later:
+            self.world.fault("rejected later", request.client_order_id)
             self._end(order, OrderStatus.REJECTED)
         else:
             self._draw_fills(order)
@@ -216,7 +217,7 @@ class SimulatedExchange:
         whole = chance.random() < 0.6
         at = 0
         for part in range(parts):
-            tenths = 10 if whole and part == parts - 1 else chance.randint(1, 9)
+            tenths = 10 if whole and part == parts - 1 else self.world.between(1, 9)
             qty = round_to(left * tenths / 10, step)
             if qty <= 0:
                 continue
@@ -229,13 +230,14 @@ class SimulatedExchange:
         if request.type is OrderType.MARKET and order.ended_at is None:
             self._end(order, OrderStatus.CANCELED)
         elif chance.random() < self.hazards.canceled_by_exchange:
+            self.world.fault("canceled by the exchange", request.client_order_id)
             self.world.after(chance.choice((0, 10_000)), self._end, order, OrderStatus.CANCELED)
 
     def _fill(self, order: SimulatedOrder, qty: Decimal) -> None:
         if order.ended_at is not None:
             return
         request, market = order.request, self.markets[order.request.symbol]
-        price = request.price or Decimal(self.world.chance.randint(950, 1050)) / 10
+        price = request.price or Decimal(self.world.between(950, 1050)) / 10
         buying = request.side is Side.BUY
         in_base = buying and market.fee_in_base
         fee = ((qty if in_base else qty * price) * market.taker_fee).quantize(FEE_DIGITS)
@@ -258,6 +260,7 @@ class SimulatedExchange:
         if order.ended_at is not None:
             return
         order.ended_at, order.final = self.world.now, status
+        self.live.remove(order)
         self.world.note("over", order.request.client_order_id, status.value)
         self._tell(order)
 

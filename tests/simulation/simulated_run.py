@@ -14,7 +14,8 @@ import gc
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from decimal import Decimal
 from hashlib import blake2s
 from typing import Any
@@ -57,6 +58,8 @@ from runtime.worker import Worker
 START = 1_700_000_000_000
 SECOND = 1_000
 MINUTE = 60 * SECOND
+STORMS = (2 * MINUTE, 4 * MINUTE, 4 * MINUTE, 12 * MINUTE)
+"""How long a storm may last, at most: for one or two lifecycles of a symbol mostly, sometimes for many."""
 PATIENCE = 180 * MINUTE
 """How long after the storm a symbol may be under way before it counts as stuck."""
 CAPITAL = Decimal(10_000)
@@ -104,7 +107,7 @@ TRUE_PROTOCOL = Protocol()
 _DEAD: list[object] = []
 """Processes that were killed, and worlds that are over. Python lets a coroutine that is forgotten run its `finally`;
 theirs must not run while anybody is alive."""
-_GRAVES = 30
+_GRAVES = 100
 
 
 class Killed(BaseException):
@@ -184,8 +187,8 @@ class BotProcess:
         self.disk_is_full = False
         self.resumes_at = 0
         world = run.world
-        stepwise = "step" in run.hazards.crash or "step" in run.hazards.pause
-        self.loop = VirtualLoop(world, self._step if stepwise else None)
+        crash, pause = (chances.get("step", 0.0) for chances in (run.hazards.crash, run.hazards.pause))
+        self.loop = VirtualLoop(world, 1 - (1 - crash) * (1 - pause), self._strike)
         self.clock = ProcessClock(world, clock_offset)
         self.wire = run.protocol.wire(run.exchange, self)
         self.gateway = run.protocol.gateway(self.wire, self.clock, run.protocol.settings, lambda: world.now)
@@ -206,9 +209,9 @@ class BotProcess:
     async def live(self) -> None:
         """What the process does until it ends."""
         await self.worker.start()
-        await self.worker.deposit("opening balance", QUOTE, CAPITAL)
         for symbol in MARKETS:
             if symbol not in self.worker.instances:
+                await self.worker.deposit("opening balance", QUOTE, CAPITAL)
                 await self.worker.create(symbol)
         self.gateway.subscribe(self._on_report)
         self.ready = True
@@ -230,26 +233,34 @@ class BotProcess:
     def runs_at(self) -> int:
         return max(self.resumes_at, self.run.world.now)
 
-    def _step(self) -> None:
-        self.moment("step")
+    def _strike(self) -> None:
+        """Die or stand still between two steps; neither, when the storm is over."""
+        crash, pause = (chances.get("step", 0.0) for chances in (self.run.hazards.crash, self.run.hazards.pause))
+        if self.run.world.chance.random() * (crash + pause) < crash:
+            self.kill("step")
+        elif pause:
+            self.pause("step")
 
     def moment(self, kind: str) -> None:
-        hazards, chance = self.run.hazards, self.run.world.chance
-        if hazards.crash and chance.random() < hazards.crash.get(kind, 0.0):
+        hazards = self.run.hazards
+        if kind in hazards.crash and self.run.world.chance.random() < hazards.crash[kind]:
             self.kill(kind)
-        elif hazards.pause and chance.random() < hazards.pause.get(kind, 0.0):
+        elif kind in hazards.pause and self.run.world.chance.random() < hazards.pause[kind]:
             self.pause(kind)
 
     def disk_fails(self) -> bool:
         """Whether this commit finds the disk full."""
-        self.disk_is_full = self.disk_is_full or self.run.world.chance.random() < self.run.hazards.disk_full
+        world = self.run.world
+        if not self.disk_is_full and world.chance.random() < self.run.hazards.disk_full:
+            self.disk_is_full = True
+            world.fault("disk full")
         return self.disk_is_full
 
     def kill(self, kind: str) -> None:
         if self.dead:
             return
         _DEAD.append(self)
-        self.run.world.note("killed", kind)
+        self.run.world.fault(f"killed: {kind}")
         self.dead = True
         self.loop.kill()
         self.run.restart_after_a_while()
@@ -259,7 +270,7 @@ class BotProcess:
         if self.dead or self.resumes_at > world.now:
             return
         self.resumes_at = world.now + world.chance.choice((300, 12 * SECOND, 60 * SECOND))
-        world.note("stopped", kind, self.resumes_at)
+        world.fault(f"stopped: {kind}", self.resumes_at)
         self.loop.stopped = True
         world.at(self.resumes_at, self._resume)
 
@@ -288,7 +299,7 @@ class SimulatedRun:
         self.store = MemoryStore(f"run-{seed}")
         self.broken = self.exchange.broken
         self.storming = True
-        self.slots = self.world.chance.randint(1, len(MARKETS))
+        self.slots = self.world.between(1, len(MARKETS))
         self._clock_offset = 0
         self._connected = True
         self._phases: dict[str, str] = {}
@@ -303,13 +314,15 @@ class SimulatedRun:
         self.world.note("hazards", msgspec.json.encode(self.hazards).decode())
         self._bar()
         self._minute()
-        storm_ends = START + world.chance.randint(5 * MINUTE, 20 * MINUTE)
+        storm_ends = START + world.between(MINUTE, world.chance.choice(STORMS))
         world.at(storm_ends, self._end_storm)
         quiet_since: int | None = None
         while not self.broken:
-            self._run_bot()
+            loop = self.bot.loop
+            if loop.ready and not loop.stopped:
+                self._run_bot()
             if self.storming:
-                quiet_since = None
+                pass
             elif not self._is_at_rest():
                 quiet_since = None
                 if world.now > storm_ends + PATIENCE:
@@ -323,8 +336,6 @@ class SimulatedRun:
 
     def _run_bot(self) -> None:
         bot = self.bot
-        if bot.loop.stopped:
-            return
         bot.loop.run_ready()
         if self.world.timeline is not None and bot.ready and not bot.dead:
             self._note_phases()
@@ -359,13 +370,15 @@ class SimulatedRun:
         bot = self.bot
         if bot.ready and not bot.dead:
             bot.loop.call_soon(self._judge, bot)
-        self.world.after(self.world.chance.randint(15, 60) * SECOND, self._bar)
+        idle = not self.storming and self._is_at_rest()
+        self.world.after(5 * MINUTE if idle else self.world.between(15, 60) * SECOND, self._bar)
 
     def _judge(self, bot: BotProcess) -> None:
         now, chance = bot.clock.now(), self.world.chance
         for symbol, instance in bot.worker.instances.items():
             phase = instance.phase
             if chance.random() < self.hazards.trouble and phase not in (Phase.ERROR, Phase.RECOVERING):
+                self.world.fault("trouble", symbol)
                 bot.post(symbol, ErrorOccurred(error="trouble", failed_event=TROUBLE), now)
                 continue
             if phase == Phase.WARMUP:
@@ -384,11 +397,11 @@ class SimulatedRun:
         if chance.random() < hazards.outage and self._connected:
             self._connected = False
             self.bot.wire.is_down = True
-            self.world.note("outage")
-            self.world.after(chance.randint(1, 3 * MINUTE), self._reconnect)
+            self.world.fault("outage")
+            self.world.after(self.world.between(1, 3 * MINUTE), self._reconnect)
         if chance.random() < hazards.clock_set:
-            self._clock_offset = self.bot.clock.offset = chance.randint(-hazards.clock_off, hazards.clock_off)
-            self.world.note("clock set", self._clock_offset)
+            self._clock_offset = self.bot.clock.offset = self.world.between(-hazards.clock_off, hazards.clock_off)
+            self.world.fault("clock set", self._clock_offset)
         self.world.after(MINUTE, self._minute)
 
     def _reconnect(self) -> None:
@@ -404,7 +417,7 @@ class SimulatedRun:
 
     def restart_after_a_while(self) -> None:
         delay = self.world.chance.choice((10, 500, 5 * SECOND, 30 * SECOND, 10 * MINUTE))
-        self.world.after(self.world.chance.randint(0, delay), self._restart)
+        self.world.after(self.world.between(0, delay), self._restart)
 
     def _restart(self) -> None:
         self.world.note("started")
@@ -415,10 +428,18 @@ class SimulatedRun:
     def _report(self, state: OrderState) -> None:
         chance, hazards = self.world.chance, self.hazards
         if chance.random() < hazards.report_lost:
+            self.world.fault("report lost")
             return
-        for _ in range(2 if chance.random() < hazards.report_twice else 1):
-            late = chance.random() < hazards.report_late
-            self.world.after(chance.randint(1, chance.choice(REPORT_LATE) if late else 100), self._deliver, state)
+        times = 1
+        if chance.random() < hazards.report_twice:
+            self.world.fault("report twice")
+            times = 2
+        for _ in range(times):
+            way = 100
+            if chance.random() < hazards.report_late:
+                self.world.fault("report late")
+                way = chance.choice(REPORT_LATE)
+            self.world.after(self.world.between(1, way), self._deliver, state)
 
     def _deliver(self, state: OrderState) -> None:
         if self._connected and not self.bot.dead:
@@ -503,16 +524,28 @@ class SimulatedRun:
 
 def play(seed: int, protocol: Protocol = TRUE_PROTOCOL, **how: Any) -> SimulatedRun:
     """Play one seed to its end; `how` is what `SimulatedRun` takes besides."""
-    gc.disable()
-    try:
+    with uncollected():
         run = SimulatedRun(seed, protocol, **how)
         run.play()
         run.end()
-    finally:
-        gc.enable()
     if len(_DEAD) > _GRAVES:
         bury()
     return run
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Collect no garbage but by `bury`. Around many seeds it spares every seed a look at all that the others left."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        gc.enable()
 
 
 def bury() -> None:

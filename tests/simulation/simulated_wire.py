@@ -3,12 +3,14 @@ decides. What has left a process goes on its way though the process dies."""
 
 from __future__ import annotations
 
-import asyncio
+from asyncio import Future, get_running_loop
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
+from functools import partial
 from typing import Any, Protocol
 
-from hazards import LATE
+import msgspec
+from hazards import BOOKING, LATE
 from simulated_exchange import SimulatedExchange
 
 from engine.exchange.gateway import ExchangeTrade, Market, OrderRequest
@@ -43,6 +45,17 @@ class Process(Protocol):
     def runs_at(self) -> int:
         """When the process runs: now, or when it will be continued."""
         ...
+
+
+class _Request(msgspec.Struct, eq=False):
+    """A request on its way. `leaving` is called as its bytes leave."""
+
+    ask: Ask
+    carry_out: Callable[[Callable[[Any], None]], None]
+    queued: bool
+    leaving: Callable[[], None] | None
+    times_out_at: int
+    reply: Future[Any]
 
 
 class SimulatedWire:
@@ -91,7 +104,8 @@ class SimulatedWire:
     # -- the way there and back ------------------------------------------------------------------------------------
 
     def _as_of(self) -> int:
-        return self.world.now - self.world.chance.randint(0, self.exchange.hazards.lag)
+        lag = self.exchange.hazards.lag
+        return self.world.now - self.world.between(0, lag) if lag else self.world.now
 
     async def _ask(
         self,
@@ -99,67 +113,81 @@ class SimulatedWire:
         carry_out: Callable[[Callable[[Any], None]], None],
         *,
         queued: bool = False,
-        leaving: Callable[[], None] = lambda: None,
+        leaving: Callable[[], None] | None = None,
     ) -> Any:
-        world, hazards, chance = self.world, self.exchange.hazards, self.world.chance
-        reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        if self.is_down or chance.random() < hazards.refused:
-            world.after(2, self._answer, reply, ask, _REFUSED)
+        world, hazards = self.world, self.exchange.hazards
+        request = _Request(ask, carry_out, queued, leaving, world.now + TIMEOUT, Future(loop=get_running_loop()))
+        if self.is_down or world.chance.random() < hazards.refused:
+            world.fault("not connected")
+            world.after(2, self._answer, request, _REFUSED)
         else:
             if ask is Ask.CREATE:
                 self._process.moment("sending")
-            world.after(0, self._leave, reply, ask, carry_out, queued, leaving)
-            world.after(TIMEOUT, self._answer, reply, ask, _TIMED_OUT)
-        return await reply
+            world.after(0, self._leave, request)
+        return await request.reply
 
-    def _leave(
-        self,
-        reply: asyncio.Future[Any],
-        ask: Ask,
-        carry_out: Callable[..., None],
-        queued: bool,
-        leaving: Callable[[], None],
-    ) -> None:
+    def _leave(self, request: _Request) -> None:
         """The bytes leave, when the process runs; not at all when it has died."""
-        process, hazards, chance = self._process, self.exchange.hazards, self.world.chance
+        process, hazards, world = self._process, self.exchange.hazards, self.world
         if process.dead:
             return
-        if (runs_at := process.runs_at()) > self.world.now:
-            self.world.at(runs_at, self._leave, reply, ask, carry_out, queued, leaving)
+        if (runs_at := process.runs_at()) > world.now:
+            world.at(runs_at, self._leave, request)
             return
-        leaving()
-        if ask is Ask.CREATE:
+        if request.leaving is not None:
+            request.leaving()
+        if request.ask is Ask.CREATE:
             process.moment("sent")
-        if chance.random() < hazards.request_lost:
-            return
-        if chance.random() < hazards.limited:
-            self.world.after(20, self._answer, reply, ask, _LIMITED)
-            return
-        if chance.random() < hazards.broken_before:
-            self.world.after(20, self._answer, reply, ask, chance.choice(_BROKEN))
-            return
-        way = self._way(ask, hazards.request_late)
-        queue = chance.randint(0, hazards.queue) if queued else 0
-        self.world.after(way + queue, carry_out, lambda answer: self._send_back(reply, ask, answer))
+        chance = world.chance.random
+        if chance() < hazards.request_lost:
+            world.fault("request lost")
+            self._time_out(request)
+        elif chance() < hazards.limited:
+            world.fault("limited")
+            world.after(20, self._answer, request, _LIMITED)
+        elif chance() < hazards.broken_before:
+            world.fault("broken before")
+            world.after(20, self._answer, request, world.chance.choice(_BROKEN))
+        else:
+            way = self._way(request.ask, hazards.request_late, "request late")
+            queue = world.between(0, hazards.queue) if request.queued else 0
+            if world.now + way + queue + BOOKING >= request.times_out_at:
+                self._time_out(request)
+            world.after(way + queue, request.carry_out, partial(self._send_back, request))
 
-    def _way(self, ask: Ask, late: float) -> int:
+    def _way(self, ask: Ask, late: float, kind: str) -> int:
         """How long it takes. Reads are late less often: a bot whose reads are slow is careful by accident."""
-        chance = self.world.chance
+        world = self.world
         late *= 1 if ask is Ask.CREATE else 0.2
-        return chance.randint(1, chance.choice(LATE) if chance.random() < late else 40)
+        if world.chance.random() >= late:
+            return world.between(1, 40)
+        world.fault(kind)
+        return world.between(1, world.chance.choice(LATE))
 
-    def _send_back(self, reply: asyncio.Future[Any], ask: Ask, answer: Any) -> None:
-        hazards, chance = self.exchange.hazards, self.world.chance
-        if self._process.dead or chance.random() < hazards.reply_lost:
+    def _send_back(self, request: _Request, answer: Any) -> None:
+        world, hazards, chance = self.world, self.exchange.hazards, self.world.chance
+        if self._process.dead:
+            return
+        if chance.random() < hazards.reply_lost:
+            world.fault("reply lost")
+            self._time_out(request)
             return
         if chance.random() < hazards.reply_broken:
-            answer = chance.choice(_BROKEN) if ask is Ask.READ or chance.random() < 0.7 else _EMPTY
-        way = self._way(ask, hazards.reply_late)
-        self.world.after(way, self._answer, reply, ask, answer)
+            world.fault("reply broken")
+            answer = chance.choice(_BROKEN) if request.ask is Ask.READ or chance.random() < 0.7 else _EMPTY
+        way = self._way(request.ask, hazards.reply_late, "reply late")
+        if world.now + way >= request.times_out_at:
+            self._time_out(request)
+        else:
+            world.after(way, self._answer, request, answer)
 
-    def _answer(self, reply: asyncio.Future[Any], ask: Ask, answer: Any) -> None:
-        if reply.done() or self._process.dead:
+    def _time_out(self, request: _Request) -> None:
+        """Nothing will come back in time. Only such a request needs its time-out to happen."""
+        self.world.at(request.times_out_at, self._answer, request, _TIMED_OUT)
+
+    def _answer(self, request: _Request, answer: Any) -> None:
+        if request.reply.done() or self._process.dead:
             return
-        if ask is Ask.CREATE:
+        if request.ask is Ask.CREATE:
             self._process.moment("answered")
-        reply.set_result(answer)
+        request.reply.set_result(answer)

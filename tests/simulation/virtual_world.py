@@ -7,11 +7,13 @@ random generator decides, so that a seed is a schedule.
 from __future__ import annotations
 
 import asyncio
-import heapq
+import math
 import random
+from asyncio import Future, Task, get_running_loop
+from asyncio.events import _set_running_loop
 from collections import deque
 from collections.abc import Callable, Coroutine
-from itertools import count
+from heapq import heappop, heappush
 from typing import Any
 
 
@@ -22,22 +24,46 @@ class World:
         self.now = start
         self.chance = random.Random(seed)
         self.timeline: list[tuple[Any, ...]] | None = None
-        self._happenings: list[tuple[int, float, int, Callable[..., object], tuple[Any, ...]]] = []
-        self._order = count()
+        self.faults: dict[str, int] = {}
+        self._random = self.chance.random
+        self._due: dict[int, list[tuple[Callable[..., object], tuple[Any, ...]]]] = {}
+        self._instants: list[int] = []
 
     def at(self, instant: int, what: Callable[..., object], *args: Any) -> None:
-        """Have `what` happen at `instant`; at the end of the present one when that is past."""
-        entry = (max(instant, self.now), self.chance.random(), next(self._order), what, args)
-        heapq.heappush(self._happenings, entry)
+        """Have `what` happen at `instant`; now, in its turn, when that is past."""
+        self.after(max(instant - self.now, 0), what, *args)
 
     def after(self, delay: int, what: Callable[..., object], *args: Any) -> None:
-        self.at(self.now + delay, what, *args)
+        instant = self.now + delay
+        due = self._due.get(instant)
+        if due is None:
+            self._due[instant] = [(what, args)]
+            heappush(self._instants, instant)
+        else:
+            due.append((what, args))
 
     def advance(self) -> None:
-        """Let the next thing happen."""
-        instant, _, _, what, args = heapq.heappop(self._happenings)
+        """Let the next thing happen: of those that are due at once, any."""
+        instant = self._instants[0]
+        due = self._due[instant]
+        if len(due) == 1:
+            heappop(self._instants)
+            del self._due[instant]
+            what, args = due[0]
+        else:
+            what, args = due.pop(int(self._random() * len(due)))
         self.now = instant
         what(*args)
+
+    def between(self, low: int, high: int) -> int:
+        """A number by chance, both ends included: `randint`, at a fifth of its price."""
+        return low + int(self._random() * (high - low + 1))
+
+    def fault(self, kind: str, *facts: Any) -> None:
+        """Something goes wrong: count it, and write it down."""
+        self.faults[kind] = self.faults.get(kind, 0) + 1
+        if self.timeline is not None:
+            self.timeline.append((self.now, kind, *facts))
 
     def note(self, *facts: Any) -> None:
         """Write down what happens, if anybody wants to know."""
@@ -62,37 +88,46 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     `stopped` holds it, as SIGSTOP does.
 
     Args:
-        before_step: called before every step of a task, if given; it may kill or stop the process.
+        chance: of `strike` being called before a step of a task.
+        strike: may kill or stop the process.
     """
 
-    def __init__(self, world: World, before_step: Callable[[], None] | None) -> None:
+    def __init__(self, world: World, chance: float, strike: Callable[[], None]) -> None:
         self.world = world
         self.dead = False
         self.stopped = False
         self.failure: BaseException | None = None
-        self._ready: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
-        self._before_step = before_step
+        self.ready: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
+        self._chance = chance
+        self._strike = strike
+        self._strikes_in = self._steps_to_strike()
+
+    def _steps_to_strike(self) -> float:
+        """How many steps are spared: drawn once for all of them, instead of once for each."""
+        if self._chance <= 0:
+            return math.inf
+        return math.log(1 - self.world.chance.random()) // math.log(1 - self._chance)
 
     def run_ready(self) -> None:
         """Run until everybody waits."""
-        ready, before_step = self._ready, self._before_step
-        if not ready:
-            return
-        asyncio.events._set_running_loop(self)
+        ready = self.ready
+        _set_running_loop(self)
         try:
             while ready and not self.stopped:
-                if before_step is not None:
-                    before_step()
+                if self._strikes_in <= 0:
+                    self._strikes_in = self._steps_to_strike()
+                    self._strike()
                     if self.stopped:
                         break
+                else:
+                    self._strikes_in -= 1
                 callback, args = ready.popleft()
                 callback(*args)
         finally:
-            asyncio.events._set_running_loop(None)
+            _set_running_loop(None)
 
     def kill(self) -> None:
         self.dead = self.stopped = True
-        self._ready.clear()
 
     # -- what asyncio asks of a loop -----------------------------------------------------------------------------
 
@@ -110,7 +145,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 
     def call_soon(self, callback: Callable[..., object], *args: Any, context: Any = None) -> None:  # type: ignore[override]
         if not self.dead:
-            self._ready.append((callback, args))
+            self.ready.append((callback, args))
 
     def call_later(  # type: ignore[override]
         self, delay: float, callback: Callable[..., object], *args: Any, context: Any = None
@@ -128,10 +163,10 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         return self.call_later(when - self.time(), callback, *args)
 
     def create_future(self) -> asyncio.Future[Any]:
-        return asyncio.Future(loop=self)
+        return Future(loop=self)
 
     def create_task(self, coro: Coroutine[Any, Any, Any], *, name: str | None = None, context: Any = None) -> Any:  # type: ignore[override]
-        return asyncio.Task(coro, loop=self, name="")
+        return Task(coro, loop=self, name="")
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         """A task that died with its process has nothing to say; any other failure is a defect."""
@@ -140,8 +175,8 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 
 
 class ProcessClock:
-    """The machine's clock as a process sees it: `offset` from the true time, never going backwards. A `Clock`, with the
-    same slices as `runtime.clock.SystemClock`, so that a clock that is set is noticed as late as there."""
+    """The machine's clock as a process sees it: `offset` from the true time, never going backwards. A `Clock`, and a
+    worse one than `runtime.clock.SystemClock`: it follows whoever sets the machine's at once, or stands still."""
 
     SLICE = 60_000
 
@@ -151,16 +186,25 @@ class ProcessClock:
         self._last = 0
 
     def now(self) -> int:
-        self._last = max(self._last, self.world.now + self.offset)
+        shown = self.world.now + self.offset
+        if shown > self._last:
+            self._last = shown
         return self._last
+
+    def set_by(self) -> int:
+        """It has followed already."""
+        return 0
+
+    def follow(self) -> None:
+        """It does so by itself."""
 
     async def sleep_until(self, instant: int) -> None:
         while (remaining := instant - self.now()) > 0:
-            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            future: Future[None] = Future(loop=get_running_loop())
             self.world.after(min(remaining, self.SLICE), _wake, future)
             await future
 
 
-def _wake(future: asyncio.Future[None]) -> None:
+def _wake(future: Future[None]) -> None:
     if not future.done():
         future.set_result(None)
