@@ -18,7 +18,6 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from hashlib import blake2s
-from itertools import islice
 from pathlib import Path
 
 import msgspec
@@ -235,14 +234,15 @@ class RecordedRun:
         due, bars = self._next_due(), self._bars
         if self._next == len(bars):
             return None if due is None else (due, [])
-        for instant, closing in islice(bars, self._next, self._next + self._group):
+        for place in range(self._next, min(self._next + self._group, len(bars))):
+            instant, closing = bars[place]
             if due is not None and due < instant:
                 return due, []
-            self._next += 1
+            self._next = place + 1
             self._observe(closing)
             if instant == due or self._worth_telling(instant, closing):
                 return instant, closing
-        return instant, []
+        return bars[self._next - 1][0], []
 
     async def _instant(self, instant: int, closing: Bars) -> None:
         """Everything that happens at one instant, in its fixed order."""
@@ -269,12 +269,13 @@ class RecordedRun:
         instances, strategies, found = self.worker.instances, self._strategies, []
         for symbol, _ in closing:
             instance = instances.get(symbol)
-            if instance is None or (instance.phase == Phase.IDLE and instance.snapshot.entered_at == instant):
+            payload = None if instance is None else bar_event(strategies[symbol], instance, instant)
+            if instance is None or payload is None:
+                continue
+            if instance.phase == Phase.IDLE and instance.snapshot.entered_at == instant:
                 # It may be idle because of this very bar; a run that is resumed here would judge the bar once more.
                 continue
-            payload = bar_event(strategies[symbol], instance, instant)
-            if payload is not None:
-                found.append((symbol, payload))
+            found.append((symbol, payload))
         return found
 
     def _on_report(self, state: OrderState) -> None:

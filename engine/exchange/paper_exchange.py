@@ -48,6 +48,8 @@ _EXACT = Context(prec=60)
 _MARKET_BUY_MARGIN = Decimal("1.05")
 _ZERO = Decimal(0)
 _AFTER_ALL = 1 << 62
+_AT_HAND = 64
+"""How many of the latest orders are kept in memory, also when they are over: their answers are asked for soon."""
 
 
 class PaperSettings(msgspec.Struct, frozen=True):
@@ -128,6 +130,7 @@ class PaperExchange:
         heapq.heapify(self._arrivals)
         self._live: dict[str, dict[int, BookOrder]] = {symbol: {} for symbol in self.markets}
         self._by_client_id: dict[str, BookOrder] = {}
+        self._latest: dict[int, BookOrder] = {}
         self._fills: list[_Fill] = []
         for order in self._store.open_orders():
             self._add_live(order)
@@ -268,9 +271,6 @@ class PaperExchange:
         stamp: Stamp,
         sent_at: int,
     ) -> Request:
-        known = self._store.request(client_order_id, kind, stamp.claimed_at)
-        if known is not None:
-            return known
         passage = faults.passage(self._settings.profile, self._settings.seed, client_order_id, kind, stamp.claimed_at)
         # Bytes travel from when they leave, not from the stamp they carry, and never into the past.
         arrives_at = max(sent_at, stamp.claimed_at, self._now) + passage.up_ms
@@ -288,7 +288,11 @@ class PaperExchange:
             reply_at=arrives_at + passage.down_ms if under_way else arrives_at,
         )
         with self._store.transaction():
-            self._store.add_request(request)
+            is_new = self._store.add_request(request)
+        if not is_new:
+            known = self._store.request(client_order_id, kind, stamp.claimed_at)
+            assert known is not None
+            return known
         if under_way:
             heapq.heappush(self._arrivals, _arrival(request))
             self._due = _earlier(self._due, arrives_at)
@@ -354,6 +358,8 @@ class PaperExchange:
         self._store.add_order(opened)
         self._settle(request, "accepted", order_seq=opened.seq)
         self._add_live(opened)
+        self._latest[opened.seq] = opened
+        self._latest.pop(opened.seq - _AT_HAND, None)
         self._report(opened, at)
 
     def _arrive_cancel(self, request: Request) -> None:
@@ -535,7 +541,8 @@ class PaperExchange:
 
     def final_state(self, order_seq: int) -> OrderState:
         """The order after everything that has happened so far."""
-        state = self._store.order(order_seq).state(_AFTER_ALL)
+        order = self._latest.get(order_seq) or self._store.order(order_seq)
+        state = order.state(_AFTER_ALL)
         assert state is not None
         return state
 

@@ -16,6 +16,9 @@ from engine.exchange.faults import Fate, RequestKind
 from engine.exchange.gateway import ExchangeTrade, OrderRequest, OrderState, OrderStatus, OrderType, Side
 from engine.exchange.paper_file import PaperExchangeError, Synchronous, create, damaged, refuse_unreadable
 
+_AT_HAND = 256
+"""How many requests are kept in memory after they were written."""
+
 
 class Request(msgspec.Struct, frozen=True):
     """A request as it was sent, and what became of it. The outcome is None until it arrives, for ever if it cannot.
@@ -104,6 +107,9 @@ class PaperStore:
         self._path = path
         self._grouped = grouped
         self._failed = False
+        self._requests: dict[tuple[str, int, int], Request] = {}
+        self._changed_orders: dict[int, BookOrder] = {}
+        self._changed_balances: dict[str, Balance] = {}
         self._lock = FileLock(f"{path}.lock")
         try:
             self._lock.acquire(timeout=0)
@@ -161,6 +167,7 @@ class PaperStore:
                 self._db.execute("BEGIN IMMEDIATE")
             yield
             if not self._grouped:
+                self._write_changed()
                 self._db.execute("COMMIT")
         except BaseException as error:
             self._failed = True
@@ -174,6 +181,7 @@ class PaperStore:
         """Keep everything that was written since the last call, all of it or nothing. Raises as `transaction`."""
         if self._failed or self._in_transaction():
             with self.transaction():
+                self._write_changed()
                 self._db.execute("COMMIT")
 
     def _in_transaction(self) -> bool:
@@ -202,15 +210,39 @@ class PaperStore:
         return {row[0]: Balance(Decimal(row[1]), Decimal(row[2]), Decimal(row[3])) for row in rows}
 
     def save_balance(self, currency: str, balance: Balance) -> None:
-        self._execute(
-            "UPDATE balances SET free = ?, locked = ? WHERE currency = ?",
-            (plain(balance.free), plain(balance.locked), currency),
-        )
+        """Have it written, as it then is, with everything else."""
+        self._changed_balances[currency] = balance
 
-    def add_request(self, request: Request) -> None:
+    def _write_changed(self) -> None:
+        """What changes often is written once, when the changes are to last or somebody reads."""
+        balances, orders = self._changed_balances, self._changed_orders
+        self._changed_balances, self._changed_orders = {}, {}
+        for currency, balance in balances.items():
+            self._execute(
+                "UPDATE balances SET free = ?, locked = ? WHERE currency = ?",
+                (plain(balance.free), plain(balance.locked), currency),
+            )
+        for order in orders.values():
+            self._execute(
+                "UPDATE orders SET status = ?, closed_at = ?, filled = ?, locked = ?, next_fill = ?, reports = ?,"
+                " reported_until = ? WHERE seq = ?",
+                (
+                    order.status.value,
+                    order.closed_at,
+                    plain(order.filled),
+                    plain(order.locked),
+                    order.next_fill,
+                    order.reports,
+                    order.reported_until,
+                    order.seq,
+                ),
+            )
+
+    def add_request(self, request: Request) -> bool:
+        """False, and nothing is changed, when this one was sent before: same id, same kind, same claim."""
         body = None if request.order is None else msgspec.msgpack.encode(request.order)
-        self._execute(
-            "INSERT INTO requests VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        cursor = self._execute(
+            "INSERT OR IGNORE INTO requests VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 request.client_order_id,
                 int(request.kind),
@@ -227,6 +259,16 @@ class PaperStore:
                 request.order_seq,
             ),
         )
+        if cursor.rowcount != 1:
+            return False
+        self._remember(request)
+        return True
+
+    def _remember(self, request: Request) -> None:
+        """Keep it at hand: its answer is asked for soon."""
+        self._requests[request.client_order_id, request.kind, request.claimed_at] = request
+        if len(self._requests) > _AT_HAND:
+            del self._requests[next(iter(self._requests))]
 
     def settle_request(self, request: Request, outcome: str, reason: str, order_seq: int | None) -> None:
         self._execute(
@@ -234,8 +276,12 @@ class PaperStore:
             " WHERE client_order_id = ? AND kind = ? AND claimed_at = ?",
             (outcome, reason, order_seq, request.client_order_id, int(request.kind), request.claimed_at),
         )
+        self._remember(msgspec.structs.replace(request, outcome=outcome, reason=reason, order_seq=order_seq))
 
     def request(self, client_order_id: str, kind: RequestKind, claimed_at: int) -> Request | None:
+        known = self._requests.get((client_order_id, kind, claimed_at))
+        if known is not None:
+            return known
         row = self._execute(
             "SELECT * FROM requests WHERE client_order_id = ? AND kind = ? AND claimed_at = ?",
             (client_order_id, int(kind), claimed_at),
@@ -258,6 +304,7 @@ class PaperStore:
             self._execute("UPDATE balances SET free = deposited, locked = '0'")
             for table in ("orders", "trades", "reports", "slices"):
                 self._execute(f"DELETE FROM {table}")
+        self._requests.clear()
         return True
 
     def requests_under_way(self) -> list[Request]:
@@ -272,6 +319,7 @@ class PaperStore:
 
     def latest_change(self) -> int:
         """The latest instant at which an order was accepted, traded or closed; 0 when there is no order."""
+        self._write_changed()
         latest = "SELECT max(coalesce(max(accepted_at), 0), coalesce(max(closed_at), 0)) FROM orders"
         traded = "SELECT coalesce(max(at), 0) FROM trades"
         return max(int(self._execute(query).fetchone()[0]) for query in (latest, traded))
@@ -302,21 +350,8 @@ class PaperStore:
         )
 
     def save_order(self, order: BookOrder) -> None:
-        """Write what changes in an order's life; its trades are added one by one."""
-        self._execute(
-            "UPDATE orders SET status = ?, closed_at = ?, filled = ?, locked = ?, next_fill = ?, reports = ?,"
-            " reported_until = ? WHERE seq = ?",
-            (
-                order.status.value,
-                order.closed_at,
-                plain(order.filled),
-                plain(order.locked),
-                order.next_fill,
-                order.reports,
-                order.reported_until,
-                order.seq,
-            ),
-        )
+        """Have what changes in an order's life written, as it then is; its trades are added one by one."""
+        self._changed_orders[order.seq] = order
 
     def add_trade(self, order_seq: int, number: int, trade: ExchangeTrade) -> None:
         self._execute(
@@ -363,6 +398,7 @@ class PaperStore:
         return self._orders("WHERE seq IN (SELECT order_seq FROM trades WHERE at > ?) ORDER BY seq", (instant,))
 
     def _orders(self, condition: str, values: tuple[object, ...]) -> list[BookOrder]:
+        self._write_changed()
         rows = self._execute(f"SELECT * FROM orders {condition}", values).fetchall()
         return [_order(row, self._trades_of(row[0])) for row in rows]
 
