@@ -21,6 +21,7 @@ from codegen.model import Machine, Position, Spec
 from codegen.output import Drift, Written, compare, replace, write
 from codegen.render import render
 from codegen.verify.result import Verified
+from codegen.wording import did_you_mean
 
 if TYPE_CHECKING:
     from codegen.mutation.judge import Play
@@ -63,14 +64,21 @@ def lint(paths: Sequence[FilePath]) -> list[Finding]:
     return in_order([*found, *(finding for one in loaded for finding in findings(one))])
 
 
-def generate(spec_dir: FilePath, out_dir: FilePath, png_dir: FilePath | None = None) -> GenerateResult:
-    """Write what the specs give; with `png_dir` also every diagram as a picture, below a folder for each machine.
+def generate(
+    spec_dir: FilePath, out_dir: FilePath, png_dir: FilePath | None = None, focus: Sequence[str] = ()
+) -> GenerateResult:
+    """Write what the specs give; with `png_dir` also every diagram as a picture, below a folder for each machine, or
+    only those of the phases in `focus`.
 
     Raises:
         SpecError: a spec has errors; nothing was written.
-        CommandError: the folders do not fit, a tool is missing, or the disk refuses.
+        CommandError: there is no such phase, the folders do not fit, a tool is missing, or the disk refuses.
     """
     machines, warnings = _machines(spec_dir, out_dir)
+    for phase in focus:
+        if not any(phase in machine.spec.phases for machine in machines):
+            hint = did_you_mean(phase, [name for machine in machines for name in machine.spec.phases])
+            raise CommandError(f"no machine in {spec_dir} has a phase `{phase}`, so nothing was done. {hint}".strip())
     texts = _texts(machines)
     drawn: list[str] = []
     try:
@@ -79,7 +87,9 @@ def generate(spec_dir: FilePath, out_dir: FilePath, png_dir: FilePath | None = N
             from codegen import diagrams
 
             for machine in machines:
-                drawn += map(str, diagrams.write_png(machine, png_dir / machine.spec.machine))
+                phases = [phase for phase in focus if phase in machine.spec.phases]
+                if phases or not focus:
+                    drawn += map(str, diagrams.write_png(machine, png_dir / machine.spec.machine, phases))
     except OSError as error:
         raise CommandError(
             f"{error.filename or out_dir} cannot be written: {error.strerror or error}. Make room or correct the "

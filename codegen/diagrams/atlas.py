@@ -2,7 +2,7 @@
 
 A sheet shows the phases of one box, and of the rest of the machine the boxes that they are tied to, as the map above it
 shows them. Groups within it stay closed where it would be a thicket, and have sheets of their own; phases that are too
-many even so are cut, in the order of the file, into the fewest parts of equal size that can each be drawn.
+many even so are cut, in the order of the file, into few parts of equal size that can each be drawn.
 """
 
 from __future__ import annotations
@@ -77,14 +77,11 @@ class _Maker:
         edges = bundled(self.drawn, rows, around, ends)
         holders = {each: tuple(reversed(chain[1:])) for each, chain in around.items()}
         inside = [*phases, *(f"{group}{HISTORY}" for group in inner)]
-        view = self._view(edges, holders, inner, inside)
         direct = [phase for phase in phases if not holders[phase]]
-        parts: dict[str, tuple[str, ...]] = {}
-        if not part_of and len(direct) > 1 and (view.left_out or len(direct) > MOST_PHASES):
-            parts = _parts(name, direct, edges, holders)
-            self.sizes |= {part: len(members) for part, members in parts.items()}
-            holders |= {phase: (part,) for part, members in parts.items() for phase in members}
-            view = self._view(edges, holders, inner, inside)
+        parts = {} if part_of else _parts(name, direct, edges, holders)
+        self.sizes |= {part: len(members) for part, members in parts.items()}
+        holders |= {phase: (part,) for part, members in parts.items() for phase in members}
+        view = self._view(edges, holders, inner, inside)
         known = {*inside, *inner, *parts, name, f"{name}{HISTORY}"}
         near = dict.fromkeys(end for edge in view.edges for end in (edge.tail, edge.head) if end not in known)
         yield Sheet(name, phases, view, {each: self.sizes.get(each, 0) for each in near}, parts, part_of)
@@ -150,20 +147,28 @@ class _Ends:
 def _parts(
     name: str, phases: Sequence[str], edges: Iterable[MapEdge], holders: Mapping[str, tuple[str, ...]]
 ) -> dict[str, tuple[str, ...]]:
-    """The phases in the fewest parts of equal size of which each can be drawn."""
-    pairs = {tuple(box_of(holders, end, set()) for end in (edge.tail, edge.head)) for edge in edges}
-    among = set(phases)
-    of_all = sum(1 for pair in pairs if name in pair and not among & set(pair))
-    count = max(2, -(-len(phases) // MOST_PHASES))
+    """The phases in few parts of equal size that can be drawn; none where they can be drawn together."""
+    closed: set[str] = set()
+    pairs = {(box_of(holders, edge.tail, closed), box_of(holders, edge.head, closed)) for edge in edges}
+    count = max(1, -(-len(phases) // MOST_PHASES))
     while True:
         cuts = [len(phases) * cut // count for cut in range(count + 1)]
-        members = [phases[start:end] for start, end in pairwise(cuts)]
-        part = {phase: number for number, each in enumerate(members) for phase in each}
-        drawn: list[set[tuple[str | int, str | int]]] = [set() for _ in members]
-        for tail, head in pairs:
-            for number in {part[end] for end in (tail, head) if end in among}:
-                seen = tuple(end if part.get(end, number) == number else part[end] for end in (tail, head))
-                drawn[number].add((seen[0], seen[1]))
-        if count == len(phases) or max(map(len, drawn)) + of_all <= MOST_EDGES:
-            return {f"{name}-{number}": tuple(each) for number, each in enumerate(members, 1)}
+        parts = [tuple(phases[start:end]) for start, end in pairwise(cuts)]
+        if count >= len(phases) or _most_edges(name, parts, pairs) <= MOST_EDGES:
+            return {f"{name}-{number}": part for number, part in enumerate(parts, 1)} if count > 1 else {}
         count = min(len(phases), count + 1 + count // 4)
+
+
+def _most_edges(name: str, parts: Sequence[Sequence[str]], pairs: Iterable[tuple[str, str]]) -> int:
+    """How many edges the fullest of the parts has, where the others are drawn as one box each."""
+    part_of = {phase: number for number, part in enumerate(parts) for phase in part}
+    drawn: list[set[tuple[str | int, str | int]]] = [set() for _ in parts]
+    of_all = 0
+    for tail, head in pairs:
+        if tail in part_of or head in part_of:
+            for number in {part_of[end] for end in (tail, head) if end in part_of}:
+                ends = [end if part_of.get(end, number) == number else part_of[end] for end in (tail, head)]
+                drawn[number].add((ends[0], ends[1]))
+        elif name in (tail, head):
+            of_all += 1
+    return of_all + max(map(len, drawn))

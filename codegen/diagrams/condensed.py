@@ -2,14 +2,15 @@
 
 A large machine is drawn with all its groups closed. They are then opened one by one, from the outside in and the
 smallest first, as long as the map keeps to MOST_EDGES and MOST_PHASES. Phases outside all groups count as a group of
-their own. Where even the closed groups have more than MOST_EDGES edges between them, those that stand for the most rows
-are drawn; what each box holds, and all that leads into it and out of it, is drawn on a sheet of its own (`atlas`).
+their own. A map of fewer than FEWEST_BOXES says nothing, so there a group of groups is opened in any case; where closed
+groups then have more than MOST_EDGES edges between them, those that stand for the most rows are drawn. What each box
+holds, and all that leads into it and out of it, is drawn on a sheet of its own (`atlas`).
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from codegen.diagrams.edges import HISTORY, Around, MapEdge, Ways, bundled, ways
@@ -18,6 +19,7 @@ from codegen.model import Machine
 
 MOST_EDGES = 100
 MOST_PHASES = 100
+FEWEST_BOXES = 10
 OUTSIDE = "phases-outside-groups"
 
 
@@ -74,7 +76,7 @@ def condensed(
     opened = _opened(edges, holders, groups, own, phases)
     box = {name: box_of(holders, name, opened) for name in names}
     shown = {holder: sizes[holder] for name, holder in box.items() if holder != name and sizes[holder]}
-    merged, left_out = most_telling(_merged(edges, holders, opened))
+    merged, left_out = _most_telling(_merged(edges, holders, opened), shown)
     return MapView(merged, shown, box, left_out)
 
 
@@ -83,13 +85,17 @@ def box_of(holders: Around, name: str, opened: set[str]) -> str:
     return next((group for group in holders.get(name, ()) if group not in opened), name)
 
 
-def most_telling(edges: tuple[MapEdge, ...]) -> tuple[tuple[MapEdge, ...], int]:
-    """At most MOST_EDGES of the edges, the happy path and those that stand for the most rows, in the order in which
-    they came; and how many others there are."""
+def _most_telling(edges: tuple[MapEdge, ...], closed: Collection[str]) -> tuple[tuple[MapEdge, ...], int]:
+    """At most MOST_EDGES of the edges, in the order in which they came, and how many others there are: the happy path,
+    what no sheet of a closed box would show, and what stands for the most rows."""
     if len(edges) <= MOST_EDGES:
         return edges, 0
-    order = sorted(range(len(edges)), key=lambda at: (edges[at].kind is not EdgeKind.HAPPY, -len(edges[at].branches)))
-    kept = sorted(order[:MOST_EDGES])
+
+    def rank(at: int) -> tuple[bool, bool, int]:
+        edge = edges[at]
+        return edge.kind is not EdgeKind.HAPPY, edge.tail in closed or edge.head in closed, -len(edge.branches)
+
+    kept = sorted(sorted(range(len(edges)), key=rank)[:MOST_EDGES])
     return tuple(edges[at] for at in kept), len(edges) - MOST_EDGES
 
 
@@ -107,6 +113,8 @@ def _opened(
     for edge in edges:
         for group in dict.fromkeys((*holders.get(edge.tail, ()), *holders.get(edge.head, ()))):
             touching[group].append(edge)
+    held = Counter(holders.get(group, ())[-1:] for group in groups)
+    boxes = held[()] + phases
     opened: set[str] = set()
     drawn: Counter[tuple[str, str]] = Counter()
 
@@ -125,8 +133,10 @@ def _opened(
         count(touching[group], -1)
         opened.add(group)
         count(touching[group], 1)
-        if len(drawn) <= MOST_EDGES and phases + own.get(group, 0) <= MOST_PHASES:
-            phases += own.get(group, 0)
+        seen = own.get(group, 0)
+        if (len(drawn) <= MOST_EDGES and phases + seen <= MOST_PHASES) or (boxes < FEWEST_BOXES and not seen):
+            phases += seen
+            boxes += seen + held[(group,)] - 1
             continue
         count(touching[group], -1)
         opened.discard(group)

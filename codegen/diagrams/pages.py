@@ -59,7 +59,9 @@ def _to(target: str, page: str) -> str:
     """The path of a page or picture as it is written on a page; nothing for the page itself."""
     if target == page:
         return ""
-    return target.removeprefix("groups/") if target.startswith("groups/") else f"../{target}" if "/" in page else target
+    if page == README:
+        return target
+    return target.removeprefix("groups/") if target.startswith("groups/") else f"../{target}"
 
 
 def _written(machine: Machine) -> str:

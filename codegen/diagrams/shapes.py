@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from graphviz import Digraph
 
 from codegen.diagrams import style
@@ -11,6 +13,7 @@ from codegen.diagrams.style import EdgeKind, escaped, font, plain
 from codegen.model import Machine
 
 START = "start of the machine"
+_MOST_NAMES = 50
 
 LEGEND = {
     EdgeKind.HAPPY: "happy path",
@@ -160,9 +163,16 @@ def edge_attributes(edge: MapEdge) -> dict[str, str]:
 
 
 def _tooltip(edge: MapEdge) -> str:
-    tails = ", ".join(dict.fromkeys(tail for tail, _ in edge.pairs))
-    heads = ", ".join(dict.fromkeys(head for _, head in edge.pairs))
-    return plain(f"{tails}\nto {heads}\non {', '.join(edge.events)}")
+    tails = _some(dict.fromkeys(tail for tail, _ in edge.pairs))
+    heads = _some(dict.fromkeys(head for _, head in edge.pairs))
+    return plain(f"{tails}\nto {heads}\non {_some(edge.events)}")
+
+
+def _some(names: Iterable[str]) -> str:
+    """The names, as many as anybody reads."""
+    listed = list(names)
+    more = f" and {len(listed) - _MOST_NAMES} more" if len(listed) > _MOST_NAMES else ""
+    return ", ".join(listed[:_MOST_NAMES]) + more
 
 
 def legend(view: MapView, *, borders: bool) -> str:
