@@ -12,6 +12,7 @@ from engine.exchange.ccxt_wire import CcxtWire
 from engine.exchange.claimed_gateway import ClaimedGateway
 from engine.exchange.credentials import Credentials
 from engine.exchange.gateway import GatewayError
+from engine.exchange.key_rights import KeyRights
 from engine.exchange.order_feed import LiveOrders, OrderFeed
 from engine.exchange.server_clock import ServerClock, monotonic
 from engine.exchange.wire import Failed
@@ -49,6 +50,9 @@ class CcxtExchange:
     @property
     def key_refusal(self) -> str:
         return self.gateway.key_refusal
+
+    async def rights(self) -> KeyRights:
+        return await self.gateway.read(self._wire.rights, "what the key may do")
 
     async def clock_offset(self) -> int:
         self._server_clock.forget()

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from engine.exchange.gateway import Gateway
+from engine.exchange.key_rights import KeyRights
 from engine.exchange.order_feed import LiveOrders
 from engine.market_data.candles import Candle
 
@@ -24,6 +25,10 @@ class LiveExchange(Protocol):
     @property
     def key_refusal(self) -> str:
         """Why the exchange refused an order for our key or its permissions; empty while it did not."""
+        ...
+
+    async def rights(self) -> KeyRights:
+        """What the key may do, as far as the exchange says so."""
         ...
 
     async def clock_offset(self) -> int:

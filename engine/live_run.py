@@ -21,6 +21,7 @@ from engine.bar_events import bar_event
 from engine.effects import TradingEffects
 from engine.exchange.claimed_gateway import MAX_OFFSET
 from engine.exchange.gateway import GatewayError, KeyRefusedError, Market, OrderState
+from engine.exchange.key_rights import KeyRights
 from engine.guards import TradingGuards
 from engine.live_exchange import LiveExchange
 from engine.live_notices import Notice, Tell, What, clause, notice_of
@@ -101,6 +102,7 @@ class LiveRun:
         self._set_by = 0
         self._opening = ZERO
         self._opened_with: Decimal | None = None
+        self._rights = KeyRights()
         self._reconciler: Reconciler
         self._troubles: dict[str, str] = {}
         self._differences: set[str] = set()
@@ -129,6 +131,7 @@ class LiveRun:
         self.markets = {symbol: all_markets[symbol] for symbol in wanted if symbol in all_markets}
         self.quote = _only_quote(self.markets)
         await self.exchange.gateway.balances()
+        await self._check_rights()
         await self._read_histories(known)
         await self._find_cash(known)
 
@@ -142,6 +145,28 @@ class LiveRun:
                 f"means nothing, so more than {MAX_OFFSET // 1000} s are not traded with. Set the clock "
                 "(timedatectl set-ntp true, or chrony), then start again."
             )
+
+    async def _check_rights(self) -> None:
+        """Refuse a key that may not trade; what else it may do is told once the bot has started."""
+        try:
+            self._rights = await self.exchange.rights()
+        except GatewayError:
+            # It is no reason not to start: what it holds must be looked after, and each order is answered anyway.
+            self._rights = KeyRights()
+        if self._rights.may_trade is False:
+            raise TradeError(
+                f"{self.exchange.name} says that this key, or its account, may not trade on the spot market; it may be "
+                "read. Allow the key to trade there (never to withdraw), then start again. Nothing was sent."
+            )
+
+    def _tell_rights(self) -> None:
+        name, rights = self.exchange.name, self._rights
+        if rights.may_trade is None:
+            self._note(f"whether the key may trade was not checked: {name} did not say. The first order will show")
+        if rights.may_withdraw:
+            self._note("the key may withdraw too. Whoever gets hold of it can empty the account: make one that may not")
+        if rights.is_bound is False:
+            self._note("the key works from every address. Bind it to this machine's, at the exchange")
 
     def _check_symbols(self, all_markets: Mapping[str, Market], known: Books) -> None:
         """A market that is halted for a while keeps no bot from its other symbols, nor from what it holds there."""
@@ -256,6 +281,7 @@ class LiveRun:
         for symbol in self.symbols:
             if symbol not in self.worker.instances and symbol not in self.worker.quarantined:
                 await self.worker.create(symbol)
+        self._tell_rights()
         self._tell_start(restart)
         for symbol in self.worker.instances:
             # A position is judged at once, after however long an absence and however long the exchange takes to show
@@ -516,12 +542,25 @@ class LiveRun:
     async def _check_access(self) -> None:
         """The clock, and whether orders are refused for the sake of the key."""
         if self.exchange.key_refusal:
-            raise TradeError(_refused(self.exchange.name, self.exchange.key_refusal))
+            raise TradeError(await self._no_orders(self.exchange.key_refusal))
         try:
             self._offset = await self.exchange.clock_offset()
         except GatewayError:
             return
         self._judge_clock()
+
+    async def _no_orders(self, why: str) -> str:
+        """What to say of an order that was refused for the sake of the key: is it the key, or its right to trade?"""
+        try:
+            await self.exchange.gateway.balances()
+        except GatewayError:
+            return _refused(self.exchange.name, why)
+        return (
+            f"{self.exchange.name} refused an order for the sake of the key ({clause(why)}), and still answers what it "
+            "reads: the right to trade was taken from the key, or from the account, or orders are allowed from other "
+            "addresses only. Give it back (spot trading), then start the same command again. The bot has stopped and "
+            "keeps its books; orders that are live stay live at the exchange."
+        )
 
     async def _mind_the_clock(self) -> None:
         """Notice soon that somebody set the machine's clock; what it means is judged by the exchange's."""

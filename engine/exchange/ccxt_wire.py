@@ -15,6 +15,7 @@ from engine.exchange.ccxt_client import OBSERVED, PINNED, Observation, Pin
 from engine.exchange.ccxt_replies import Unreadable, candle, exact, exchange_trade, market_rules, wire_order
 from engine.exchange.credentials import Credentials
 from engine.exchange.gateway import ExchangeTrade, Market, OrderRequest, OrderType, Side
+from engine.exchange.key_rights import KeyRights, read_rights
 from engine.exchange.wire import Cause, Failed, Reply, WireOrder
 from engine.market_data.candles import Candle
 
@@ -90,6 +91,11 @@ class CcxtWire:
             return _told("free balances", shown["free"])
 
         return await self._known(ask)
+
+    async def rights(self) -> KeyRights | Failed:
+        """What the key may do, as far as the exchange says so."""
+        is_real = self._client.moved is None and not self._client.isSandboxModeEnabled
+        return await self._known(lambda: read_rights(self._client, self.name, is_real=is_real))
 
     async def candles(self, symbol: str, timeframe: str, length: int, since: int) -> Sequence[Candle] | Failed:
         """Bars of `length` ms that opened at `since` or later, one page of them; the last one may still be open."""

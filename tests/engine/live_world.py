@@ -23,6 +23,7 @@ from engine.exchange.gateway import (
     Stamp,
     Unknown,
 )
+from engine.exchange.key_rights import KeyRights
 from engine.exchange.order_feed import LiveOrders
 from engine.exchange.paper_exchange import PaperExchange, PaperSettings
 from engine.exchange.paper_gateway import PaperGateway
@@ -147,6 +148,12 @@ class PaperLive:
         self.offset = 0
         self.asked_for_bars = 0
         self.bars_fail: bool | str = False
+        self.key_rights: KeyRights | GatewayError = KeyRights(may_trade=True)
+
+    async def rights(self) -> KeyRights:
+        if isinstance(self.key_rights, GatewayError):
+            raise self.key_rights
+        return self.key_rights
 
     async def clock_offset(self) -> int:
         if self.gateway.failing is not None:

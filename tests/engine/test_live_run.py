@@ -12,6 +12,7 @@ import pytest
 from live_world import LIVE, MINUTE, PROMPT, SETTINGS, START, LiveWorld  # type: ignore[import-not-found]
 
 from engine.exchange.gateway import GatewayError
+from engine.exchange.key_rights import KeyRights
 from engine.exchange.outcomes import refuses_key
 from engine.exchange.wire import Cause, Failed
 from engine.live_commands import recover_in
@@ -340,8 +341,45 @@ def test_a_key_that_may_not_trade_ends_the_run(world: LiveWorld) -> None:
     world.start()
     world.exchange.key_refusal = "answered (PermissionDenied, HTTP 401, code -2015)"
     world.bot._look_soon.set()
-    with pytest.raises(TradeError, match=r"-2015.*may trade on the spot market"):
+    with pytest.raises(
+        TradeError, match=r"-2015\)\), and still answers what it reads: the right to trade was"
+    ):
         world.wait(MINUTE)
+
+
+def test_a_key_that_is_refused_for_orders_and_for_all_else_is_told_as_refused(world: LiveWorld) -> None:
+    world.start()
+    world.wait(5_000)
+    world.exchange.key_refusal = world.exchange.gateway.refused = "answered (PermissionDenied, HTTP 401, code -2015)"
+    world.bot._look_soon.set()
+    with pytest.raises(TradeError, match=r"refuses the key or what it may do: .*-2015.*may trade on the spot market"):
+        world.wait(MINUTE)
+
+
+def test_a_key_without_the_right_to_trade_is_refused_at_the_start(world: LiveWorld) -> None:
+    world.exchange.key_rights = KeyRights(may_trade=False)
+    with pytest.raises(TradeError, match=r"may not trade on the spot market; it may be read.*Nothing was sent"):
+        world.start()
+    assert world.store.load().entries == ()
+
+
+@pytest.mark.parametrize(
+    ("rights", "told"),
+    [
+        (KeyRights(may_trade=True, may_withdraw=False, is_bound=True), []),
+        (KeyRights(), ["was not checked: paper did not say"]),
+        (GatewayError("no answer"), ["was not checked"]),
+        (KeyRights(True, True, False), ["may withdraw too", "works from every address"]),
+    ],
+)
+def test_what_a_key_may_do_besides_is_told_at_the_start(
+    world: LiveWorld, rights: KeyRights | GatewayError, told: list[str]
+) -> None:
+    world.exchange.key_rights = rights
+    world.start()
+    notes = world.lines(What.NOTE)
+    assert len(notes) == len(told)
+    assert all(part in note for part, note in zip(told, notes, strict=True))
 
 
 @pytest.mark.parametrize("error", ["AuthenticationError", "DDoSProtection"])

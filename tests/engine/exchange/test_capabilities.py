@@ -19,6 +19,7 @@ from engine.exchange.ccxt_client import open_client
 from engine.exchange.ccxt_wire import CcxtWire
 from engine.exchange.credentials import Credentials
 from engine.exchange.gateway import ExchangeTrade, OrderRequest, OrderType, Side
+from engine.exchange.key_rights import KeyRights
 from engine.exchange.order_states import order_state
 from engine.exchange.outcomes import Verdict, verdict
 from engine.exchange.wire import Ask, Failed, Reply, WireOrder
@@ -509,6 +510,50 @@ def test_markets_clock_and_balances_take_one_request_each(benches: Callable[[str
     balances, sent = bench.ask(lambda wire: wire.balances(), **balance_said)
     assert len(sent) == 1
     assert balances == {"BTC": Decimal("0.7")}
+
+
+# --- what the key may do ----------------------------------------------------------------------------------------------
+
+BINANCE_KEY = {"ipRestrict": False, "enableReading": True, "enableWithdrawals": False, "enableInternalTransfer": False}
+BINANCE_ACCOUNT = {"canTrade": True, "balances": [{"asset": "BTC", "free": "1.0", "locked": "0.0"}]}
+OKX_KEY = {"uid": "1", "acctLv": "1", "perm": "read_only,trade", "ip": "10.0.0.1"}
+BYBIT_KEY = {"readOnly": 0, "permissions": {"Spot": ["SpotTrade"], "Wallet": ["AccountTransfer"]}, "ips": ["*"]}
+
+
+def of_binance(trading: bool, can_trade: bool = True) -> dict[str, Any]:
+    return {
+        "v3__account": BINANCE_ACCOUNT | {"canTrade": can_trade},
+        "apiRestrictions": BINANCE_KEY | {"enableSpotAndMarginTrading": trading},
+        "bnbBurn": {"spotBNBBurn": True, "interestBNBBurn": False},
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "answers", "rights"),
+    [
+        ("binance", of_binance(trading=True), KeyRights(True, False, False, True)),
+        ("binance", of_binance(trading=False), KeyRights(False, False, False, True)),
+        ("binance", of_binance(trading=True, can_trade=False), KeyRights(False, False, False, True)),
+        ("okx", {"account__config": {"code": "0", "data": [OKX_KEY]}}, KeyRights(True, False, True)),
+        (
+            "okx",
+            {"account__config": {"code": "0", "data": [OKX_KEY | {"perm": "read_only,withdraw", "ip": ""}]}},
+            KeyRights(False, True, False),
+        ),
+        ("okx", {"account__config": {"code": "0", "data": []}}, KeyRights()),
+        ("bybit", {"query_api": {"retCode": 0, "result": BYBIT_KEY}}, KeyRights(True, False, False)),
+        ("bybit", {"query_api": {"retCode": 0, "result": BYBIT_KEY | {"readOnly": 1}}}, KeyRights(False, False, False)),
+        ("bybit", {"query_api": {"retCode": 0, "result": {}}}, KeyRights()),
+        ("kraken", {}, KeyRights()),
+    ],
+)
+def test_what_a_key_may_do_is_read_from_the_exchange_s_own_word(
+    benches: Callable[[str], Bench], name: str, answers: dict[str, Any], rights: KeyRights
+) -> None:
+    found, sent = benches(name).ask(lambda wire: wire.rights(), **answers)
+    assert found == rights
+    assert all(one.method == "GET" for one in sent), "nothing is tried out"
+    assert len(sent) == {"binance": 3, "kraken": 0}.get(name, 1)
 
 
 # --- the table as a whole -------------------------------------------------------------------------------------------
