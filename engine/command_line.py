@@ -28,14 +28,25 @@ INTERRUPTED = 130
 app = typer.Typer()
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+
+
+def _no_folder(value: str | None) -> str | None:
+    if value is not None and Path(value).is_dir():
+        raise typer.BadParameter(f"{value} is a folder; name a file in it.")
+    return value
+
+
 Database = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         "--db",
-        help="The bot's database. Default: recorded.db in FSM_SNAPSHOT_DIR (var).",
+        help="The bot's database: a file, or a postgresql:// URL. Default: recorded.db in FSM_SNAPSHOT_DIR (var).",
         metavar="PATH",
-        dir_okay=False,
+        callback=_no_folder,
     ),
+]
+InAccount = Annotated[
+    str | None, typer.Option("--account", help="In PostgreSQL, which account. Default: the only one.")
 ]
 Data = Annotated[
     Path | None,
@@ -52,6 +63,9 @@ Symbol = Annotated[str, typer.Argument(help="The symbol, as in BTC/USD.")]
 @app.command()
 def run(
     db: Database = None,
+    account: Annotated[
+        str | None, typer.Option("--account", help="In PostgreSQL, what the account is called. Default: recorded.")
+    ] = None,
     data: Data = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Forget the run in the database and start anew.")] = False,
     report: Annotated[
@@ -73,16 +87,16 @@ def run(
     """
     import asyncio
 
-    from engine import commands, terminal
+    from engine import commands, stores, terminal
 
-    database = db or commands.default_database(os.environ)
+    database = stores.place_of(db, account, os.environ)
     with _progress() as on_progress:
         outcome = asyncio.run(
             commands.run(database, data, os.environ, fresh=fresh, on_resume=_tell_resumed, on_progress=on_progress)
         )
     if not json:
         terminal.show_summary(console(), outcome.figures, outcome.account)
-    page = report or database.with_suffix(".html")
+    page = report or stores.local_file(database).with_suffix(".html")
     commands.write_page(page, outcome.figures)
     if json:
         from engine.report.figures import summarise
@@ -239,19 +253,19 @@ def reconcile(
 
 
 @app.command()
-def status(db: Database = None, json: Json = False) -> None:
+def status(db: Database = None, account: InAccount = None, json: Json = False) -> None:
     """Show the account and the phase of every symbol.
 
     As of the last commit; works while a bot is running. Status 1 when the books do not add up.
     """
-    from engine import commands, terminal
+    from engine import commands, stores, terminal
 
-    account = commands.status(db or commands.default_database(os.environ))
+    found = commands.status(stores.place_of(db, account, os.environ))
     if json:
-        print_json(account)
+        print_json(found)
     else:
-        terminal.show_status(console(), account)
-    if account.faults:
+        terminal.show_status(console(), found)
+    if found.faults:
         raise typer.Exit(FOUND)
 
 
@@ -259,12 +273,13 @@ def status(db: Database = None, json: Json = False) -> None:
 def trades(
     symbol: Annotated[str | None, typer.Argument(help="Only this symbol, as in BTC/USD.")] = None,
     db: Database = None,
+    account: InAccount = None,
     json: Json = False,
 ) -> None:
     """List the closed trades and what each came to after fees."""
-    from engine import commands, terminal
+    from engine import commands, stores, terminal
 
-    trips = commands.trades(db or commands.default_database(os.environ), symbol)
+    trips = commands.trades(stores.place_of(db, account, os.environ), symbol)
     if json:
         print_json(trips)
     else:
@@ -275,6 +290,7 @@ def trades(
 def audit(
     symbol: Symbol,
     db: Database = None,
+    account: InAccount = None,
     last: Annotated[int, typer.Option("--last", help="How many events.", min=1)] = 20,
     archived: Annotated[
         Path | None,
@@ -287,10 +303,10 @@ def audit(
     For each: what became of it, the row of the table, the actions that ran, the effects asked for, what the event
     carried, and why nothing happened where nothing did.
     """
-    from engine import commands, terminal
+    from engine import commands, stores, terminal
 
     if archived is None:
-        rows = commands.audit(db or commands.default_database(os.environ), symbol, last)
+        rows = commands.audit(stores.place_of(db, account, os.environ), symbol, last)
     else:
         from engine.audit_archive import archived_rows
 
@@ -322,10 +338,13 @@ def archive(
     Works while the bot is running. Books, orders and the latest row stay; the space in the database is used again.
     `phasewright audit SYMBOL --archive FILE` shows what is in such a file, and so does any tool that reads Parquet.
     """
-    from engine import commands
+    from engine import stores
     from engine.audit_archive import archive_audit
+    from runtime.errors import StoreError
 
-    database = db or commands.default_database(os.environ)
+    database = stores.place_of(db, None, os.environ)
+    if not isinstance(database, Path):
+        raise StoreError(f"{database}: only a file's rows are archived; in PostgreSQL, partition or delete them.")
     moved = archive_audit(database, int(before.replace(tzinfo=UTC).timestamp() * 1000), to)
     if json:
         print_json(moved)
@@ -336,7 +355,9 @@ def archive(
 
 
 @app.command()
-def recover(symbol: Symbol, db: Database = None, data: Data = None, json: Json = False) -> None:
+def recover(
+    symbol: Symbol, db: Database = None, account: InAccount = None, data: Data = None, json: Json = False
+) -> None:
     """Bring a symbol out of ERROR by asking the exchange.
 
     Its phase follows the answer, and nothing is assumed: a live order is canceled, what was filled is booked, what is
@@ -345,13 +366,15 @@ def recover(symbol: Symbol, db: Database = None, data: Data = None, json: Json =
     """
     import asyncio
 
-    from engine import commands
+    from engine import commands, shared_commands, stores
 
-    database = db or commands.default_database(os.environ)
-    if commands.belongs_to_exchange(database):
+    database = stores.place_of(db, account, os.environ)
+    if not commands.belongs_to_exchange(database):
+        outcome = asyncio.run(commands.recover(database, data, symbol, os.environ))
+    elif isinstance(database, Path):
         outcome = commands.recover_running(database, symbol)
     else:
-        outcome = asyncio.run(commands.recover(database, data, symbol, os.environ))
+        outcome = shared_commands.recover(database.url, stores.account_of(database), symbol)
     if json:
         print_json(outcome)
     else:
@@ -365,6 +388,7 @@ def recover(symbol: Symbol, db: Database = None, data: Data = None, json: Json =
 @app.command()
 def report(
     db: Database = None,
+    account: InAccount = None,
     data: Data = None,
     out: Annotated[
         Path | None,
@@ -375,10 +399,10 @@ def report(
 
     Equity, profit by month, prices with entries and exits, and the state diagram with how often each edge was taken.
     """
-    from engine import commands
+    from engine import commands, stores
 
-    database = db or commands.default_database(os.environ)
-    page = out or database.with_suffix(".html")
+    database = stores.place_of(db, account, os.environ)
+    page = out or stores.local_file(database).with_suffix(".html")
     commands.report(database, data, os.environ, page)
     typer.echo(f"Report: {page}")
 

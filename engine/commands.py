@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 import msgspec
@@ -17,17 +17,14 @@ from engine.recorded_run import Progress, RecordedRun, fingerprint
 from engine.report.figures import RoundTrip, RunFigures
 from engine.report.page import write_report
 from engine.settings import Settings
+from engine.stores import ACCOUNT, Place, exchange_database, reading, start_anew
 from generated.trading import KNOBS, Config, Phase
 from runtime.config import load_config
 from runtime.errors import PhasewrightError, StoreError
 from runtime.events import Outcome
 from runtime.restore import Quarantined
-from runtime.sqlite_store import SqliteStore
-from runtime.store import AuditRow
+from runtime.store import AuditRow, Store
 
-DATABASE = "recorded.db"
-ACCOUNT = "account"
-"""The label of a database whose bot trades on an exchange."""
 OPTIMISM = "Recorded prices have no spread and our orders do not move them: real fills are worse."
 
 
@@ -52,42 +49,13 @@ class RecoverOutcome(msgspec.Struct, frozen=True):
     note: str
 
 
-def default_database(environment: Mapping[str, str]) -> Path:
-    """Where the database is when no command says otherwise."""
-    return Path(Settings.from_environment(environment).snapshot_dir) / DATABASE
-
-
-def exchange_database(database: Path) -> Path:
-    """Where the paper exchange keeps its own books for a bot with this database."""
-    return database.with_name(f"{database.stem}.exchange.db")
-
-
 def load_market(data: Path | None) -> dict[str, Series]:
     """The bars of a file or folder, by default the recorded market."""
     return recorded_market() if data is None else load_candles(data)
 
 
-def start_anew(database: Path) -> None:
-    """Delete the bot's database and the paper exchange's books.
-
-    Raises:
-        StoreError: a bot is running on them, or the file is not a bot's database; nothing was deleted.
-    """
-    if database.exists():
-        SqliteStore.refuse_if_in_use(database)
-        with reading(database) as store:
-            if store.label(ACCOUNT) is not None:
-                raise StoreError(
-                    f"{database}: this database has the books of a bot that trades on an exchange, and they are "
-                    "nowhere else. It was not deleted. Give the recorded run another file with --db."
-                )
-    for path in (database, exchange_database(database)):
-        for suffix in ("", "-wal", "-shm"):
-            path.with_name(path.name + suffix).unlink(missing_ok=True)
-
-
 async def run(
-    database: Path,
+    database: Place,
     data: Path | None,
     environment: Mapping[str, str],
     *,
@@ -103,14 +71,14 @@ async def run(
     config = load_config(Config, KNOBS, environment)
     series = load_market(data)
     with ExitStack() as stack:
-        store_path: Path | None = database
+        kept: Place | None = database
         exchange_path = exchange_database(database)
         if not settings.snapshots:
-            store_path = None
+            kept = None
             exchange_path = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "exchange.db"
         elif fresh:
-            start_anew(database)
-        bot = RecordedRun(series, settings, config, store_path, exchange_path)
+            start_anew(database, fingerprint(series, settings))
+        bot = RecordedRun(series, settings, config, kept, exchange_path)
         try:
             stopped_at = bot.store.last_event_at()
             if on_resume and stopped_at is not None:
@@ -135,37 +103,27 @@ def _notes(settings: Settings, series: Mapping[str, Series], quote: str) -> list
     ]
 
 
-@contextmanager
-def reading(database: Path) -> Iterator[SqliteStore]:
-    """The database, to be looked at while a bot may be running on it."""
-    store = SqliteStore(database, read_only=True)
-    try:
-        yield store
-    finally:
-        store.close()
-
-
-def status(database: Path) -> AccountStatus:
+def status(database: Place) -> AccountStatus:
     """The account and every symbol as of the last commit."""
     with reading(database) as store:
         return account_status(store.load())
 
 
-def trades(database: Path, symbol: str | None) -> list[RoundTrip]:
+def trades(database: Place, symbol: str | None) -> list[RoundTrip]:
     """The closed round trips, of one symbol or of all."""
     with reading(database) as store:
         _check_symbol(store, database, symbol)
         return closed_round_trips(store.journal(symbol))
 
 
-def audit(database: Path, symbol: str, limit: int) -> list[AuditRow]:
+def audit(database: Place, symbol: str, limit: int) -> list[AuditRow]:
     """The latest events of a symbol and what became of each, oldest first."""
     with reading(database) as store:
         _check_symbol(store, database, symbol)
         return store.audit(symbol, limit)
 
 
-def report(database: Path, data: Path | None, environment: Mapping[str, str], path: Path) -> RunFigures:
+def report(database: Place, data: Path | None, environment: Mapping[str, str], path: Path) -> RunFigures:
     """Write the HTML report of what the database holds."""
     settings = Settings.from_environment(environment)
     with reading(database) as store:
@@ -193,7 +151,7 @@ def write_page(path: Path, figures: RunFigures) -> None:
         ) from None
 
 
-def belongs_to_exchange(database: Path) -> bool:
+def belongs_to_exchange(database: Place) -> bool:
     """Whether the database is that of a bot that trades on an exchange."""
     with reading(database) as store:
         return store.label(ACCOUNT) is not None
@@ -213,7 +171,7 @@ def recover_running(database: Path, symbol: str) -> RecoverOutcome:
     return RecoverOutcome(symbol, answer.phase_from, answer.phase_to, answer.note)
 
 
-async def recover(database: Path, data: Path | None, symbol: str, environment: Mapping[str, str]) -> RecoverOutcome:
+async def recover(database: Place, data: Path | None, symbol: str, environment: Mapping[str, str]) -> RecoverOutcome:
     """Ask the exchange about every order of a symbol in ERROR, and let its phase follow the answer.
 
     Raises:
@@ -239,7 +197,7 @@ async def recover(database: Path, data: Path | None, symbol: str, environment: M
         await bot.close()
 
 
-def _check_symbol(store: SqliteStore, database: Path, symbol: str | None) -> None:
+def _check_symbol(store: Store, database: Place, symbol: str | None) -> None:
     known = [stored.instance for stored in store.load().instances]
     if symbol is not None and symbol not in known:
         raise StoreError(

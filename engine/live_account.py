@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from engine.commands import ACCOUNT
+from engine.stores import ACCOUNT
 from engine.exchange.capabilities import exchange_named
 from engine.live_run import TradeError
 from engine.live_settings import confirmation_of

@@ -35,6 +35,7 @@ from engine.market_data.candles import Candle, Series
 from engine.order_events import event_for
 from engine.settings import Settings
 from engine.sizing import SizingRules
+from engine.stores import Place, open_recorded
 from engine.strategy.drop_buy import DropBuy
 from engine.strategy.strategy import Strategy
 from generated.trading import (
@@ -50,8 +51,6 @@ from runtime.errors import ConfigError, StoreError
 from runtime.events import EventContext, Receipt
 from runtime.grouped_store import GroupedSqliteStore
 from runtime.machine import Machine
-from runtime.memory_store import MemoryStore
-from runtime.store import Store
 from runtime.worker import Restart, Worker
 
 Bars = Sequence[tuple[str, Candle]]
@@ -88,7 +87,7 @@ class RecordedRun:
         series: Mapping[str, Series],
         settings: Settings,
         config: Config,
-        database: Path | None,
+        database: Place | None,
         exchange_database: Path,
         *,
         group: int = 256,
@@ -105,7 +104,7 @@ class RecordedRun:
         guards: Guards = TradingGuards(self.markets, rules)
         actions: Actions = TradingActions(self.markets, rules)
         machine = Machine(DEFINITION, guards, actions, config)
-        self.store = _open_store(database, fingerprint(series, settings))
+        self.store = open_recorded(database, fingerprint(series, settings))
         try:
             start = self.store.last_event_at()
             begins = min(one.candles[0].opened_at for one in series.values())
@@ -150,7 +149,8 @@ class RecordedRun:
             ),
             {symbol: PricePath(one) for symbol, one in self.series.items()},
             "FULL",
-            grouped=True,
+            # Neither side's books may be behind the other's when the process is killed.
+            grouped=not self.store.waits,
         )
 
     async def start(self) -> Restart:
@@ -317,19 +317,6 @@ def fingerprint(series: Mapping[str, Series], settings: Settings) -> str:
     for _, one in sorted(series.items()):
         digest.update(msgspec.json.encode(one))
     return f"recorded-{digest.hexdigest()}"
-
-
-def _open_store(database: Path | None, namespace: str) -> Store:
-    if database is None:
-        return MemoryStore(namespace)
-    store = GroupedSqliteStore(database, namespace=namespace)
-    if store.namespace != namespace:
-        store.close()
-        raise StoreError(
-            f"{database}: this database belongs to a run with other data or settings. Going on would mix the two. "
-            "Use the data and settings that it was started with, another file (--db), or start anew (--fresh)."
-        )
-    return store
 
 
 def _only_quote(markets: Mapping[str, Market]) -> str:

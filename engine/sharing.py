@@ -13,11 +13,11 @@ from random import Random
 
 import msgspec
 
-from engine.commands import ACCOUNT
 from engine.live_account import Account, check_account, mark
 from engine.live_bot import Plan, open_bot
 from engine.live_notices import Notice, Tell, What
 from engine.live_run import LiveRun
+from engine.stores import ACCOUNT
 from runtime.clock import SystemClock
 from runtime.errors import StoreError
 from runtime.node import News, Node, NodeSettings, RunAccount, Tenure, Turn

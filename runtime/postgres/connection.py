@@ -16,6 +16,7 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from runtime.errors import StoreError, StoreIntegrityError
+from runtime.postgres.values import original, storable
 
 SCHEMA = "0001"
 """The revision of the schema that this program reads and writes."""
@@ -155,6 +156,17 @@ class Database:
         """
         with self._pool.connection(timeout) as connection:
             yield connection
+
+    def execute(self, wish: str, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        """The rows that one statement gives; it is a transaction of its own. `wish` says in a message what it was for.
+
+        Raises:
+            StoreError: it failed.
+        """
+        sent = [storable(value) if isinstance(value, str) else value for value in values]
+        with explained(self.address, wish), self.connection() as connection:
+            cursor = connection.execute(query.encode(), sent)
+            return [] if cursor.description is None else [tuple(map(original, row)) for row in cursor]
 
     def new_connection(self) -> Connection:
         """One that is not lent but opened now and, by `with`, closed again.

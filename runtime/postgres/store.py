@@ -179,6 +179,15 @@ class PostgresStore:
         """
         self._write("write", "set_label", (storable(key), storable(value)))
 
+    def clear(self, namespace: str) -> None:
+        """Forget everything of the account, as if it had been made now.
+
+        Raises:
+            StoreFencedError: the account is another worker's by now.
+        """
+        self._write("clear", "clear_account", (storable(namespace),))
+        self.namespace = namespace
+
     def _write(self, wish: str, function: str, values: Iterable[Any]) -> Any:
         """What the function returns; None when it was written but the answer was lost."""
         if self._lease is None:
@@ -300,8 +309,7 @@ class _Write:
 
 def accounts(database: Database) -> list[str]:
     """The names of all accounts. Raises StoreError when the database does not answer."""
-    with explained(database.address, "read"), database.connection() as connection:
-        return [original(name) for (name,) in connection.execute("SELECT account FROM accounts ORDER BY account")]
+    return [name for (name,) in database.execute("read", "SELECT account FROM accounts ORDER BY account")]
 
 
 def _is_lost(error: BaseException) -> bool:

@@ -351,3 +351,21 @@ BEGIN
     INSERT INTO labels VALUES (p_account, p_key, p_value)
     ON CONFLICT (account, key) DO UPDATE SET value = excluded.value;
 END $$
+----
+-- Everything of an account but its row and its lease.
+CREATE FUNCTION clear_account(
+    p_account text, p_worker text, p_epoch bigint, p_previous uuid, p_commit uuid, p_namespace text
+) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM fence(p_account, p_worker, p_epoch, p_previous, p_commit);
+    UPDATE accounts SET namespace = p_namespace WHERE account = p_account;
+    DELETE FROM labels WHERE account = p_account;
+    DELETE FROM instances WHERE account = p_account;
+    DELETE FROM audit WHERE account = p_account;
+    DELETE FROM identities WHERE account = p_account;
+    DELETE FROM outbox WHERE account = p_account;
+    DELETE FROM journal WHERE account = p_account;
+    DELETE FROM balances WHERE account = p_account;
+    DELETE FROM reservations WHERE account = p_account;
+    DELETE FROM inbox WHERE account = p_account;
+END $$
