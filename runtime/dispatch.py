@@ -465,10 +465,10 @@ class _Step(Context[Any], eq=False, gc=False):
             version,
             instance.snapshot.phase,
             None if version == expected_version else instance.checkpoint,
-            self.rows,
+            [*self.rows],
             [],
-            self.requested,
-            finished,
+            [*self.requested],
+            [*finished],
             portfolio,
         )
 

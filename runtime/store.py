@@ -58,10 +58,10 @@ class Commit(msgspec.Struct):
     version: int
     phase: str
     snapshot: bytes | None
-    audit: Sequence[AuditRow]
+    audit: list[AuditRow]
     identities: list[tuple[str, Receipt]]
-    requested: Sequence[Intent]
-    finished: Sequence[tuple[str, int, str]]
+    requested: list[Intent]
+    finished: list[tuple[str, int, str]]
     portfolio: PortfolioChange | None
     answered: list[int] = []
 
