@@ -11,7 +11,7 @@ import sys
 import time
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -22,7 +22,7 @@ from backtesting.lib import FractionalBacktest
 class DropBuy(Strategy):
     """As its documentation writes strategies: indicators over the whole series at once, the rest once a bar."""
 
-    job: dict[str, Any] = {}
+    job: ClassVar[dict[str, Any]] = {}
 
     def init(self) -> None:
         self.high = self.I(lambda close: pd.Series(close).rolling(self.job["lookback"]).max(), self.data.Close)
