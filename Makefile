@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 LOCKS := requirements.lock requirements-data.lock pyproject.toml
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
 
-.PHONY: help install run test lint format generate check verify mutate simulate-faults torture bench bench-ci diagrams \
+.PHONY: help install run test lint format generate check verify mutate simulate-faults torture torture-cluster bench bench-ci diagrams \
   report lock clean
 
 help:  ## List the targets.
@@ -58,6 +58,10 @@ simulate-faults: $(INSTALLED)  ## Play SEEDS=20000 schedules of crashes and faul
 
 torture: $(INSTALLED)  ## Try POINTS=10000 faults and kills on a bot and a venue over the wire; goes on where it was stopped.
 	@$(BIN)/python tests/torture/torture.py --points $(or $(POINTS),10000)
+
+torture-cluster: $(INSTALLED)  ## Break workers, database and venue under RUNS=10 clusters of ACCOUNTS=8 x SYMBOLS=5.
+	@$(BIN)/python tests/cluster/cluster_torture.py --runs $(or $(RUNS),10) --accounts $(or $(ACCOUNTS),8) \
+	  --symbols $(or $(SYMBOLS),5)
 
 bench: $(INSTALLED)  ## Measure everything against others and write bench/results/index.html (an hour, best left alone).
 	@$(BIN)/python -m bench.run --date $$(date -u +%F)

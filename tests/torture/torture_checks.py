@@ -1,4 +1,4 @@
-"""The bot's database against the venue's books, once nothing is under way."""
+"""A bot's store against the venue's books, once nothing is under way."""
 
 from __future__ import annotations
 
@@ -13,40 +13,49 @@ from runtime.events import Outcome
 from runtime.ledger import CLOSE, TRADE
 from runtime.portfolio import Portfolio
 from runtime.sqlite_store import SqliteStore
+from runtime.store import Store
 
 
 def violations(database: Path, books: dict[str, Any], slots: int) -> list[str]:
     """What must never be, a sentence each."""
-    found: list[str] = []
-    orders: list[dict[str, Any]] = books["orders"]
     store = SqliteStore(database, read_only=True)
     try:
-        found += _live_at_once(orders)
-        found += _accepted_twice(orders)
-        found += _orphans(store, orders)
-        found += _trades(store, orders)
-        found += _balances(store, books)
-        state = store.load()
-        found += Portfolio.load(slots, state.entries, state.reservations, state.balances).verify()
-        found += [f"an effect is still open: {one.effect} of {one.instance}" for one in state.open_intents]
-        found += [
-            f"{row.instance}: {row.event} failed in {row.phase_from}: {row.error[-300:]}"
-            for row in store.audit()
-            if row.outcome is Outcome.FAILED
-        ]
-        found += [f"{one.instance} has a reservation and is at rest" for one in state.reservations if one.cash]
+        return violations_of_orders(books["orders"]) + violations_at_rest(store, books, slots)
     finally:
         store.close()
-    return found
+
+
+def violations_of_orders(orders: list[dict[str, Any]]) -> list[str]:
+    """What must never be at any time, by the venue's word alone."""
+    return _live_at_once(orders) + _accepted_twice(orders)
+
+
+def violations_at_rest(store: Store, books: dict[str, Any], slots: int) -> list[str]:
+    """What must not be once nothing is under way."""
+    found = _orphans(store, books["orders"]) + _trades(store, books["orders"]) + _balances(store, books)
+    state = store.load()
+    found += Portfolio.load(slots, state.entries, state.reservations, state.balances).verify()
+    found += [f"an effect is still open: {one.effect} of {one.instance}" for one in state.open_intents]
+    found += [
+        f"{row.instance}: {row.event} failed in {row.phase_from}: {row.error[-300:]}"
+        for row in store.audit()
+        if row.outcome is Outcome.FAILED
+    ]
+    return found + [f"{one.instance} has a reservation and is at rest" for one in state.reservations if one.cash]
 
 
 def lifecycles(database: Path) -> int:
     """How many trades were closed."""
     store = SqliteStore(database, read_only=True)
     try:
-        return sum(entry.kind == CLOSE for entry in store.journal())
+        return lifecycles_in(store)
     finally:
         store.close()
+
+
+def lifecycles_in(store: Store) -> int:
+    """How many trades were closed."""
+    return sum(entry.kind == CLOSE for entry in store.journal())
 
 
 def _live_at_once(orders: list[dict[str, Any]]) -> list[str]:
@@ -69,7 +78,7 @@ def _accepted_twice(orders: list[dict[str, Any]]) -> list[str]:
     return [f"order {one} was accepted {count} times" for one, count in times.items() if count > 1]
 
 
-def _orphans(store: SqliteStore, orders: list[dict[str, Any]]) -> list[str]:
+def _orphans(store: Store, orders: list[dict[str, Any]]) -> list[str]:
     found = [
         f"order {order['client_order_id']} of {order['symbol']} is open at the venue, and the bot is at rest"
         for order in orders
@@ -82,7 +91,7 @@ def _orphans(store: SqliteStore, orders: list[dict[str, Any]]) -> list[str]:
     return found
 
 
-def _trades(store: SqliteStore, orders: list[dict[str, Any]]) -> list[str]:
+def _trades(store: Store, orders: list[dict[str, Any]]) -> list[str]:
     booked = Counter(
         (
             entry.details["symbol"],
@@ -111,7 +120,7 @@ def _trades(store: SqliteStore, orders: list[dict[str, Any]]) -> list[str]:
     return told + [f"traded, but not booked so: {_plain(fact)}" for fact in (made - booked)]
 
 
-def _balances(store: SqliteStore, books: dict[str, Any]) -> list[str]:
+def _balances(store: Store, books: dict[str, Any]) -> list[str]:
     nothing = Decimal(0)
     ours = stored_books(store.load(), store.namespace).totals
     theirs = {currency: Decimal(held["free"]) + Decimal(held["locked"]) for currency, held in books["balances"].items()}

@@ -451,7 +451,7 @@ class TortureRun:
         for line in journal.read_text().splitlines() if journal.exists() else ():
             fault = json.loads(line)
             if fault["what"] == "fault":
-                self.points[_kind(fault)] += 1
+                self.points[fault_kind(fault)] += 1
         counts = self.folder / "counts"
         if counts.exists():
             self.points.update(counts.read_text().splitlines())
@@ -464,7 +464,8 @@ class TortureRun:
             return int(db.execute("SELECT count(*) FROM orders").fetchone()[0])
 
 
-def _kind(fault: dict[str, Any]) -> str:
+def fault_kind(fault: dict[str, Any]) -> str:
+    """What the venue did, by its own list of faults."""
     method, name = fault["request"].split()
     what = {"POST": "create", "DELETE": "cancel"}.get(method, "read")
     if name in ("time", "klines", "exchangeInfo"):

@@ -1,0 +1,579 @@
+"""One run: a venue with many accounts, workers that share them in one database, and everything between them broken;
+then quiet, and each account's books compared.
+
+From the seed follow the bars, the fate of each request, and the order of the blows. What the processes and a network
+add is not repeatable.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import socket
+import time
+import urllib.request
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import msgspec
+import psycopg
+import torture_settings as short
+from cluster_checks import LEASE_LOG, lifecycles_of, violations_in_database, violations_of_account
+from cluster_proxy import Wires
+from cluster_worker import broken_schema, knobs, prepared
+from own_postgres import PostgresServer
+from torture_market import STAKE, symbols, write_market
+from torture_processes import Child
+from torture_run import fault_kind
+from torture_venue import prepare_venue
+
+from engine import shared_commands
+from runtime.errors import StoreError
+from runtime.postgres.connection import Database
+
+AT_REST = ("IDLE", "WARMUP")
+RECOVERIES = 4
+STOPPING = 30.0
+"""Seconds that a worker may take to hand over everything."""
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """How large a run is. `seconds` is for how long things go wrong, `settling` within how many more all must have come
+    to rest; a bar lasts `bar` seconds, a lease `lease`."""
+
+    accounts: int
+    symbols: int
+    workers: int
+    seconds: float
+    settling: float
+    bar: int
+    lease: float
+
+
+class Result(msgspec.Struct, kw_only=True):
+    """What a run came to. `points` counts what went wrong by kind; durations are in seconds."""
+
+    seed: int
+    plan: Plan
+    seconds: float
+    points: dict[str, int]
+    orders: int
+    lifecycles: int
+    events: int
+    take_overs: int
+    take_over: dict[str, float]
+    """From a kill until an account has another worker: median and most."""
+    back_at_work: dict[str, float]
+    """From a kill until the first commit of an account under another worker."""
+    hand_over: dict[str, float]
+    """From SIGTERM until an account has another worker."""
+    epochs: int
+    lives: int
+    recoveries: int
+    violations: list[str]
+    folder: str = ""
+
+
+class Throughput(msgspec.Struct, frozen=True):
+    """Events that so many workers handled in a second."""
+
+    workers: int
+    events_per_second: float
+
+
+class Failed(Exception):  # noqa: N818
+    """The run itself cannot go on."""
+
+
+class _Slot:
+    """A place for a worker, with a wire of its own."""
+
+    def __init__(self, number: int, port: int) -> None:
+        self.number = number
+        self.port = port
+        self.life: Child | None = None
+        self.name = ""
+        self.not_before = 0.0
+        self.goes_on_at = 0.0
+        """When a worker that was stopped goes on; 0 when it is not stopped."""
+        self.ends_by = 0.0
+        """When a worker that was told to end must have done so; 0 when it was not told."""
+
+    @property
+    def is_well(self) -> bool:
+        return self.life is not None and not self.goes_on_at and not self.ends_by
+
+
+class ClusterRun:
+    """Args:
+    server: runs, and has the database `migrated`.
+    mutant: how the protocol is broken, to see that it is found out.
+    """
+
+    def __init__(self, seed: int, plan: Plan, server: PostgresServer, folder: Path, mutant: str | None = None) -> None:
+        self.seed = seed
+        self.plan = plan
+        self.server = server
+        self.mutant = mutant
+        self.folder = folder.absolute()
+        self.symbols = symbols(plan.symbols)
+        self.accounts = [f"venue-{number}" for number in range(1, plan.accounts + 1)]
+        self.chance = random.Random(seed)
+        self.points: Counter[str] = Counter()
+        self.broken: list[str] = []
+        self.lives = 0
+        self.recoveries = 0
+        self.venue: Child | None = None
+        self.slots: list[_Slot] = []
+        self.wires: Wires
+        self._kills: list[tuple[float, str]] = []
+        self._hand_overs: list[tuple[float, str]] = []
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+        self.url = server.new_database()
+        self.database_name = self.url.rpartition("/")[2]
+        for statement in (*LEASE_LOG, *broken_schema(mutant)):
+            server.execute(statement, self.database_name)
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.venue_url = f"http://127.0.0.1:{probe.getsockname()[1]}"
+        (self.folder / "script.json").write_text(json.dumps(short.ALWAYS))
+        write_market(self.folder / "market", self.symbols, seed, plan.bar)
+
+    def play(self) -> Result:
+        """All of it. The folder stays."""
+        began = time.monotonic()
+        self.wires = Wires(self.server.port, self.plan.workers)
+        self.slots = [_Slot(number, port) for number, port in enumerate(self.wires.ports)]
+        try:
+            self._start_venue("torture")
+            for slot in self.slots:
+                self._start_worker(slot)
+            self._wait_until_all_trade()
+            self._hurt()
+            self._settle()
+            self._stop_workers()
+            self._compare()
+        except Failed as failure:
+            self.broken.append(str(failure))
+        finally:
+            self.points.update(self.wires.counts())
+            for child in (*(slot.life for slot in self.slots), self.venue):
+                if child is not None:
+                    child.send(signal.SIGCONT)
+                    child.kill()
+            self.wires.close()
+        self._count_faults()
+        return self._result(time.monotonic() - began)
+
+    def measure(self) -> list[Throughput]:
+        """Nothing goes wrong: what one worker gets done, and what all of them do."""
+        # Straight to the database: a wire that can break costs time.
+        self.slots = [_Slot(number, self.server.port) for number in range(self.plan.workers)]
+        found = []
+        try:
+            self._start_venue("calm")
+            for workers in (1, self.plan.workers):
+                for slot in self.slots[:workers]:
+                    if slot.life is None:
+                        self._start_worker(slot)
+                self._wait_until_all_trade()
+                self._wait_until_shared(workers)
+                before, began = self._handled(), time.monotonic()
+                while time.monotonic() < began + self.plan.seconds:
+                    self._note_deaths()
+                    time.sleep(0.1)
+                took = time.monotonic() - began
+                found.append(Throughput(workers, round((self._handled() - before) / took, 1)))
+            self._stop_workers()
+        finally:
+            for child in (*(slot.life for slot in self.slots), self.venue):
+                if child is not None:
+                    child.kill()
+        if self.broken:
+            raise Failed("; ".join(self.broken))
+        return found
+
+    def _handled(self) -> int:
+        return int(self._ask("SELECT count(*) FROM audit WHERE outcome = 'handled'")[0][0])
+
+    def _wait_until_shared(self, workers: int) -> None:
+        """Until each has its part, and for a while longer."""
+        until = time.monotonic() + self.plan.settling
+        most = -(-self.plan.accounts // workers)
+        while time.monotonic() < until:
+            self._note_deaths()
+            held = self._ask(
+                "SELECT count(*) FROM accounts WHERE expires_at > clock_timestamp() AND holder IS NOT NULL "
+                "GROUP BY holder"
+            )
+            if len(held) == workers and sum(one for (one,) in held) == self.plan.accounts and max(held)[0] <= most:
+                time.sleep(10)
+                return
+            time.sleep(0.2)
+        raise Failed(f"after {self.plan.settling:.0f} s the accounts are not shared evenly: {held}")
+
+    # -- processes -------------------------------------------------------------------------------------------------
+
+    def _start_venue(self, faults: str) -> None:
+        arguments = ["venue", "--control", "--json", "--db", str(self.folder / "venue.db")]
+        arguments += ["--accounts", str(self.plan.accounts), "--port", self.venue_url.rpartition(":")[2]]
+        arguments += ["--data", str(self.folder / "market"), "--seed", str(self.seed), "--faults", faults]
+        arguments += ["--parts", ("never", "some", "most")[self.seed % 3], "--weight", "0", "--orders", "0"]
+        arguments += ["--script", str(self.folder / "script.json"), "--balance", f"USDT={STAKE * len(self.symbols)}"]
+        for name in self.symbols:
+            arguments += ["--symbol", name]
+        prepare = partial(prepare_venue, self.folder / "counts")
+        self.venue = Child(arguments, _environment(), self.folder / "venue.log", prepare, self.folder)
+        until = time.monotonic() + 120
+        while time.monotonic() < until:
+            if self.venue.poll() is not None:
+                raise Failed(f"the venue ended with {self.venue.status}: {_tail(self.folder / 'venue.log')}")
+            try:
+                self._request("state")
+            except OSError:
+                time.sleep(0.05)
+            else:
+                return
+        raise Failed("the venue does not answer")
+
+    def _start_worker(self, slot: _Slot) -> None:
+        self.lives += 1
+        slot.name = f"w{slot.number}-life{self.lives}"
+        url = f"postgresql://owner@127.0.0.1:{slot.port}/{self.database_name}?sslmode=disable&gssencmode=disable"
+        arguments = ["work", "--db", url, "--accounts", str(self.folder / "venue.db.accounts.toml")]
+        arguments += ["--name", slot.name, "--lease", str(self.plan.lease), "--connections", "4"]
+        environment = _environment() | knobs(len(self.symbols), self.plan.bar)
+        log = self.folder / f"{slot.name}.log"
+        slot.life = Child(arguments, environment, log, prepared(self.mutant), self.folder)
+
+    def _wait_until_all_trade(self) -> None:
+        until = time.monotonic() + self.plan.settling
+        while time.monotonic() < until:
+            started = self._ask("SELECT count(DISTINCT account) FROM instances")[0][0]
+            if started == self.plan.accounts:
+                return
+            self._note_deaths()
+            time.sleep(0.2)
+        raise Failed(f"after {self.plan.settling:.0f} s not all accounts have begun: {started} of {self.plan.accounts}")
+
+    def _keep_alive(self) -> None:
+        self._note_deaths()
+        for slot in self.slots:
+            if slot.life is None and time.monotonic() >= slot.not_before:
+                self._start_worker(slot)
+
+    def _note_deaths(self) -> None:
+        now = time.monotonic()
+        for slot in self.slots:
+            if slot.life is None:
+                continue
+            if slot.goes_on_at and now >= slot.goes_on_at:
+                slot.life.send(signal.SIGCONT)
+                slot.goes_on_at = 0.0
+            status = slot.life.poll()
+            if status is None and not (slot.ends_by and now > slot.ends_by):
+                continue
+            if not slot.ends_by or status != 0:
+                how = "told to stop, " if slot.ends_by else "by itself, "
+                log = _tail(self.folder / f"{slot.name}.log")
+                self.broken.append(f"{how}worker {slot.name} ended with {status}: {log}")
+                slot.life.kill()
+            slot.life, slot.ends_by, slot.goes_on_at = None, 0.0, 0.0
+
+    def _well(self) -> _Slot | None:
+        well = [slot for slot in self.slots if slot.is_well]
+        return self.chance.choice(well) if well else None
+
+    # -- what goes wrong -------------------------------------------------------------------------------------------
+
+    def _hurt(self) -> None:
+        lease = self.plan.lease
+        blows: tuple[tuple[int, Callable[[], None]], ...] = (
+            (6, self._kill),
+            (5, partial(self._pause, 1.3 * lease, 2.0 * lease, "past its leases")),
+            (2, partial(self._pause, 0.1 * lease, 0.6 * lease, "shorter than its leases")),
+            (5, self._hand_over),
+            (5, partial(self._restart_database, "immediate")),
+            (2, partial(self._restart_database, "fast")),
+            (3, partial(self._cut, all_of_them=False)),
+            (2, partial(self._cut, all_of_them=True)),
+            (5, partial(self._hang, 1.3 * lease, 2.0 * lease, "past its leases")),
+            (3, partial(self._hang, 0.1 * lease, 0.6 * lease, "shorter than its leases")),
+            (6, partial(self._break_commit, "lose answer")),
+            (4, partial(self._break_commit, "lose request")),
+            (4, partial(self._break_commit, "deliver late")),
+            (2, self._kill_venue),
+            (2, self._cut_venue),
+        )
+        began = time.monotonic()
+        checked = began
+        # The worst ones come in every run, however short it is.
+        first = [blow for weight, blow in blows if weight >= 5]
+        self.chance.shuffle(first)
+        while time.monotonic() < began + self.plan.seconds:
+            self._keep_alive()
+            blow = self.chance.choices([one for _, one in blows], [weight for weight, _ in blows])[0]
+            (first.pop() if first else blow)()
+            pause = time.monotonic() + self.chance.uniform(0.1, 0.5) * lease
+            while time.monotonic() < pause:
+                self._keep_alive()
+                time.sleep(0.02)
+            if time.monotonic() > checked + self.plan.seconds / 3:
+                self._check_point()
+                checked = time.monotonic()
+
+    def _kill(self) -> None:
+        slot = self._well()
+        if slot is None or slot.life is None:
+            return
+        if self.chance.random() < 0.3:
+            # As when the machine is gone: nobody tells the database that the connection ended.
+            self.wires.tell("hang", slot.number, round(self.plan.lease * 1500))
+            self.points["worker killed, its connections left hanging"] += 1
+        else:
+            self.points["worker killed"] += 1
+        self._kills.append((time.time(), slot.name))
+        slot.life.kill()
+        slot.life = None
+        slot.not_before = time.monotonic() + self.chance.choice((0.0, 0.5, 1.5)) * self.plan.lease
+
+    def _pause(self, least: float, most: float, how_long: str) -> None:
+        slot = self._well()
+        if slot is None or slot.life is None:
+            return
+        slot.life.send(signal.SIGSTOP)
+        slot.goes_on_at = time.monotonic() + self.chance.uniform(least, most)
+        self.points[f"worker stopped {how_long}"] += 1
+
+    def _hand_over(self) -> None:
+        slot = self._well()
+        if slot is None:
+            return
+        self._end_in_order(slot)
+        self._hand_overs.append((time.time(), slot.name))
+        self.points["worker told to stop"] += 1
+        slot.not_before = time.monotonic() + self.chance.uniform(0.0, self.plan.lease)
+
+    def _end_in_order(self, slot: _Slot) -> None:
+        assert slot.life is not None
+        slot.life.send(signal.SIGTERM)
+        slot.ends_by = time.monotonic() + STOPPING
+
+    def _restart_database(self, how: str) -> None:
+        self.server.kill() if how == "immediate" else self.server.stop()
+        time.sleep(self.chance.choice((0.0, 0.3, 1.0)))
+        self.server.start(*SERVER)
+        self.points[f"database restarted, {how}"] += 1
+
+    def _cut(self, all_of_them: bool) -> None:
+        slots = self.slots if all_of_them else [self.chance.choice(self.slots)]
+        for slot in slots:
+            self.wires.tell("cut", slot.number)
+        self.points["all connections to the database cut" if all_of_them else "a worker's connections cut"] += 1
+
+    def _hang(self, least: float, most: float, how_long: str) -> None:
+        slot = self.chance.choice(self.slots)
+        self.wires.tell("hang", slot.number, round(self.chance.uniform(least, most) * 1000))
+        self.points[f"a worker's connections hung {how_long}"] += 1
+
+    def _break_commit(self, how: str) -> None:
+        """Several in a row: the commits on the way to the one that matters are many."""
+        slot = self.chance.choice(self.slots)
+        for _ in range(self.chance.randint(1, 3)):
+            self.wires.tell(how, slot.number, round(self.chance.uniform(0.1, 1.5) * self.plan.lease * 1000))
+
+    def _kill_venue(self) -> None:
+        assert self.venue is not None
+        self.venue.kill()
+        self.points["venue killed"] += 1
+        time.sleep(self.chance.choice((0.0, 0.5)))
+        self._start_venue("torture")
+
+    def _cut_venue(self) -> None:
+        self._request("down", {"ms": self.chance.choice((0, 300, 1_500))})
+        self.points["venue's connections cut"] += 1
+
+    # -- afterwards ------------------------------------------------------------------------------------------------
+
+    def _check_point(self) -> None:
+        """What must hold at any time."""
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            found = violations_in_database(connection)
+        for text in found:
+            if text not in self.broken:
+                self.broken.append(text)
+
+    def _settle(self) -> None:
+        """Nothing goes wrong any more, prices stand still: every symbol must come to rest."""
+        for slot in self.slots:
+            self.wires.tell("mend", slot.number)
+            slot.not_before = 0.0
+        self._keep_alive()
+        self._request("script", [])
+        self._request("profile", {"name": "calm"})
+        with urllib.request.urlopen(f"{self.venue_url}/api/v3/ticker/price", timeout=60) as answer:
+            prices = {one["symbol"]: one["price"] for one in json.loads(answer.read())}
+        for name in self.symbols:
+            self._request("market", {"symbol": name, "price": prices[name.replace("/", "")]})
+        until, quiet = time.monotonic() + self.plan.settling, 0
+        tried: dict[tuple[str, str], list[float]] = defaultdict(list)
+        while quiet < 4:
+            self._keep_alive()
+            unrest = self._ask("SELECT account, instance, phase FROM instances WHERE phase <> ALL (%s)", list(AT_REST))
+            (count,) = self._ask("SELECT count(*) FROM instances")[0]
+            (under_way,) = self._ask("SELECT count(*) FROM outbox WHERE outcome IS NULL")[0]
+            whole = count == self.plan.accounts * self.plan.symbols
+            quiet = quiet + 1 if whole and not unrest and not under_way else 0
+            if time.monotonic() > until:
+                text = f"not at rest after {self.plan.settling:.0f} s: {unrest[:20]}, {under_way} effects open, "
+                self.broken.append(text + f"{count} instances; {self._unheld()}")
+                return
+            for account, instance, phase in unrest:
+                known = tried[account, instance]
+                if phase != "ERROR" or (known and time.monotonic() < known[-1] + 5):
+                    continue
+                if len(known) == RECOVERIES:
+                    self.broken.append(f"{account} {instance} is in ERROR still, after {RECOVERIES} recoveries")
+                    return
+                known.append(time.monotonic())
+                self._recover(account, instance)
+            time.sleep(0.4)
+
+    def _recover(self, account: str, instance: str) -> None:
+        try:
+            shared_commands.send(self.url, account, instance, "RECOVER_REQUESTED", '{"requested_by": "torture"}', None)
+        except StoreError as error:
+            self.broken.append(f"{account} {instance} cannot be recovered: {error}")
+        self.recoveries += 1
+
+    def _unheld(self) -> str:
+        rows = self._ask("SELECT account FROM accounts WHERE holder IS NULL OR expires_at <= clock_timestamp()")
+        return f"without a worker: {', '.join(name for (name,) in rows) or 'none'}"
+
+    def _stop_workers(self) -> None:
+        for slot in self.slots:
+            if slot.is_well:
+                self._end_in_order(slot)
+        while any(slot.life for slot in self.slots):
+            self._note_deaths()
+            time.sleep(0.02)
+
+    def _compare(self) -> None:
+        self._check_point()
+        database = Database(self.url, "torture", connections=1, read_only=True)
+        try:
+            for number, account in enumerate(self.accounts, 1):
+                books = self._request(f"books?account={number}")
+                self.broken += violations_of_account(database, account, books, self.plan.symbols)
+        finally:
+            database.close()
+        for log in sorted(self.folder.glob("*.log")):
+            if "Traceback" in log.read_text(errors="replace"):
+                self.broken.append(f"a traceback in {log.name}: {_tail(log)}")
+
+    def _result(self, seconds: float) -> Result:
+        taken, at_work = self._take_overs(self._kills)
+        handed_over, _ = self._take_overs(self._hand_overs)
+        database = Database(self.url, "torture", connections=1, read_only=True)
+        try:
+            closed = sum(lifecycles_of(database, account) for account in self.accounts)
+        finally:
+            database.close()
+        result = Result(
+            seed=self.seed,
+            plan=self.plan,
+            seconds=round(seconds, 1),
+            points=dict(sorted(self.points.items())),
+            orders=self._ask("SELECT count(*) FROM outbox WHERE effect ~ '^submit'")[0][0],
+            lifecycles=closed,
+            events=self._handled(),
+            take_overs=len(taken),
+            take_over=_middle_and_most(taken),
+            back_at_work=_middle_and_most(at_work),
+            hand_over=_middle_and_most(handed_over),
+            epochs=self._ask("SELECT coalesce(sum(epoch), 0)::bigint FROM accounts")[0][0],
+            lives=self.lives,
+            recoveries=self.recoveries,
+            violations=self.broken,
+            folder=str(self.folder),
+        )
+        (self.folder / "result.json").write_bytes(msgspec.json.format(msgspec.json.encode(result)))
+        return result
+
+    def _take_overs(self, ends: list[tuple[float, str]]) -> tuple[list[float], list[float]]:
+        """For each account of a worker that was ended: seconds until another worker had it, and until the first commit
+        after that."""
+        taken, at_work = [], []
+        for ended_at, name in ends:
+            rows = self._ask(
+                """
+                SELECT held.account, next.at, next.epoch FROM (
+                    SELECT DISTINCT ON (account) account, holder, epoch FROM lease_log
+                    WHERE at < to_timestamp(%s) ORDER BY account, at DESC
+                ) AS held
+                CROSS JOIN LATERAL (
+                    SELECT extract(epoch FROM at)::float8 AS at, epoch FROM lease_log
+                    WHERE account = held.account AND epoch > held.epoch AND holder IS NOT NULL ORDER BY at LIMIT 1
+                ) AS next
+                WHERE held.holder LIKE %s
+                """,
+                ended_at,
+                f"{name}-%",
+            )
+            for account, at, epoch in rows:
+                taken.append(at - ended_at)
+                first = self._ask("SELECT min(at) FROM audit WHERE account = %s AND epoch >= %s", account, epoch)[0][0]
+                if first is not None:
+                    at_work.append(first / 1000 - ended_at)
+        return taken, at_work
+
+    # -- asking ----------------------------------------------------------------------------------------------------
+
+    def _ask(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            return connection.execute(query.encode(), values).fetchall()
+
+    def _request(self, name: str, body: Any = None) -> Any:
+        data = None if body is None else json.dumps(body).encode()
+        for attempt in range(40):
+            try:
+                with urllib.request.urlopen(
+                    urllib.request.Request(f"{self.venue_url}/venue/{name}", data), timeout=60
+                ) as answer:
+                    return json.loads(answer.read())
+            except OSError:
+                if (name == "state" and data is None) or attempt == 39:
+                    raise
+                time.sleep(0.1)
+        raise AssertionError
+
+    def _count_faults(self) -> None:
+        journal = self.folder / "venue.db.journal"
+        for line in journal.read_text().splitlines() if journal.exists() else ():
+            fault = json.loads(line)
+            if fault["what"] == "fault":
+                self.points[fault_kind(fault)] += 1
+
+
+SERVER = ("fsync=off", "max_connections=200")
+"""The server is killed, its machine is not: what it has written stays in the system's memory."""
+
+
+def _middle_and_most(seconds: list[float]) -> dict[str, float]:
+    return {"median": round(median(seconds), 2), "most": round(max(seconds), 2)} if seconds else {}
+
+
+def _environment() -> dict[str, str]:
+    return {name: os.environ[name] for name in ("PATH", "HOME", "PYTHONPATH", "LANG") if name in os.environ}
+
+
+def _tail(log: Path) -> str:
+    return log.read_text(errors="replace")[-1_500:] if log.exists() else ""

@@ -1,0 +1,56 @@
+"""What a worker's process is given besides its settings: short durations where the code has long ones, and the part of
+the protocol that a mutant breaks."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torture_settings as short
+from torture_bot import prepare_bot
+
+MUTANTS = ("no fence", "no look-up", "same epoch", "endless lease")
+
+_UNFENCED = """
+CREATE OR REPLACE FUNCTION fence(p_account text, p_worker text, p_epoch bigint, p_previous uuid, p_commit uuid)
+RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE accounts SET last_commit = p_commit WHERE account = p_account;
+END $$
+"""
+
+
+def prepared(mutant: str | None) -> Callable[[], None]:
+    """For `Child`."""
+    return functools.partial(_prepare, mutant)
+
+
+def broken_schema(mutant: str | None) -> Sequence[str]:
+    """What a mutant does to the database."""
+    return (_UNFENCED,) if mutant == "no fence" else ()
+
+
+def knobs(symbols: int, bar: int) -> dict[str, str]:
+    """The environment of the bots, when a bar lasts `bar` seconds."""
+    found = {name: value.format(symbols=symbols) for name, value in short.BOT.items()}
+    return found | {
+        "TIMEFRAME": f"{bar}s" if bar < 60 else f"{bar // 60}m",
+        "MAX_HOLD_SECS": f"{4 * bar}s",
+        "POSITION_MAX_HOLD_SECS": f"{9 * bar}s",
+        "EVALUATION_TIMEOUT_SECS": f"{2 * bar}s",
+        "RECONCILE_EVERY_SECS": f"{10 * bar}s",
+        # No identity is to be forgotten while a run lasts.
+        "IDEMPOTENCY_EXPIRY_SECS": "2h",
+    }
+
+
+def _prepare(mutant: str | None) -> None:
+    prepare_bot(None, 1, "no look-up" if mutant == "no look-up" else None)
+    from runtime.postgres import leases
+
+    broken: Any = leases
+    if mutant == "same epoch":
+        broken._TAKE = leases._TAKE.replace("epoch = epoch + 1", "epoch = epoch")
+    if mutant == "endless lease":
+        broken._TAKE = leases._TAKE.replace(" OR expires_at <= clock_timestamp()", "")
