@@ -32,6 +32,8 @@ class _Layout:
     """The phases that have a focus diagram."""
     page_of: Mapping[str, str]
     """On which page each phase has its rows."""
+    above: Mapping[str, str]
+    """The sheet on which each box is closed; none for those of the map."""
 
     def phase(self, phase: str, page: str) -> str:
         """A link to a phase."""
@@ -47,7 +49,8 @@ def pages(machine: Machine, sheets: Sequence[Sheet] = (), focused: Collection[st
     page_of = dict.fromkeys(machine.spec.phases, README)
     for sheet in sheets:
         page_of |= {phase: _page(sheet.name) for phase in sheet.phases if sheet.view.box[phase] == phase}
-    layout = _Layout(machine, {sheet.name: sheet for sheet in sheets}, focused, page_of)
+    above = {box: sheet.name for sheet in sheets for box in sheet.view.closed}
+    layout = _Layout(machine, {sheet.name: sheet for sheet in sheets}, focused, page_of, above)
     return {README: _readme(layout), **{_page(sheet.name): _sheet_page(layout, sheet) for sheet in sheets}}
 
 
@@ -71,7 +74,7 @@ def _written(machine: Machine) -> str:
 
 def _sheet_page(layout: _Layout, sheet: Sheet) -> str:
     machine, page = layout.machine, _page(sheet.name)
-    above = next((other.name for other in layout.sheets.values() if sheet.name in other.view.closed), None)
+    above = layout.above.get(sheet.name)
     up = layout.sheet(above, page) if above else f"[{_text(machine.spec.machine)}]({_to(README, page)})"
     title = title_of(sheet.name)
     lines = [
