@@ -73,8 +73,10 @@ class Accounts(msgspec.Struct, frozen=True):
         """The keys of an account: those in the file, else PHASEWRIGHT_<NAME>_API_KEY and _SECRET, else the keyring's.
 
         Raises:
-            ConfigError: they are in none of these places.
+            ConfigError: they are in none of these places, or there is no such account.
         """
+        if name not in self.entries:
+            raise ConfigError(f"{self.path}: there is no account {name!r} in it, and so no way to its keys.")
         entry = self.entries[name]
         if entry.api_key is not None and entry.secret is not None:
             return Credentials(entry.api_key, entry.secret)

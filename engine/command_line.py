@@ -168,7 +168,7 @@ def trade(
 
     import msgspec
 
-    from engine import live_commands
+    from engine import live_commands, stores
     from engine.live_bot import BotOptions
     from engine.live_notices import Notice
 
@@ -187,7 +187,7 @@ def trade(
         url=url,
         new_key=new_key,
     )
-    if db is not None and live_commands.is_shared(db):
+    if db is not None and stores.is_shared(db):
         from engine import work_command
 
         shared = work_command.SharedTrade(asked, db, account, round(lease * 1000))
@@ -226,9 +226,21 @@ def exchanges(json: Json = False) -> None:
 @app.command()
 def reconcile(
     db: Annotated[
-        Path,
-        typer.Option("--db", help="The database of a bot that trades on an exchange.", metavar="PATH", dir_okay=False),
+        str,
+        typer.Option(
+            "--db",
+            help="The database of a bot that trades on an exchange: a file, or a postgresql:// URL.",
+            metavar="PATH",
+            callback=_no_folder,
+        ),
     ],
+    account: InAccount = None,
+    accounts: Annotated[
+        Path | None,
+        typer.Option(
+            "--accounts", help="The file that workers find their keys by.", metavar="FILE", dir_okay=False
+        ),
+    ] = None,
     url: Annotated[
         str | None, typer.Option("--url", help="The venue, if it is elsewhere than the bot found it.", metavar="URL")
     ] = None,
@@ -241,9 +253,10 @@ def reconcile(
     """
     import asyncio
 
-    from engine import live_commands, terminal
+    from engine import live_commands, stores, terminal
 
-    compared = asyncio.run(live_commands.reconcile(db, os.environ, url=url))
+    place = stores.place_of(db, account, os.environ)
+    compared = asyncio.run(live_commands.reconcile(place, os.environ, url=url, accounts=accounts))
     if json:
         print_json(compared)
     else:

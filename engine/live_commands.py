@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from engine.account_books import live_orders, stored_books
+from engine.accounts_file import load_accounts
 from engine.ccxt_exchange import CcxtExchange
 from engine.exchange.credentials import load_credentials
 from engine.live_account import (
@@ -28,6 +29,8 @@ from engine.live_notices import Notice, Tell, What, clause
 from engine.live_run import LiveRun, prepare_patiently
 from engine.live_settings import LiveSettings
 from engine.reconciliation import Difference, Reconciler
+from engine.stores import Place, is_shared, reading
+from engine.stores import account_of as name_of
 from generated.trading import Phase
 from runtime.clock import SystemClock
 from runtime.effects import Intent
@@ -41,11 +44,6 @@ class Stopped(msgspec.Struct, frozen=True):
 
     interrupted: bool
     live_orders: tuple[tuple[str, str], ...]
-
-
-def is_shared(database: str) -> bool:
-    """Whether `database` is one that several processes can share, and not a file."""
-    return database.startswith(("postgresql://", "postgres://"))
 
 
 async def trade(options: BotOptions, path: Path | None, environment: Mapping[str, str], tell: Tell) -> Stopped:
@@ -133,11 +131,14 @@ class Compared(msgspec.Struct, frozen=True):
     left_out: dict[str, str]
 
 
-async def reconcile(database: Path, environment: Mapping[str, str], *, url: str | None = None) -> Compared:
+async def reconcile(
+    database: Place, environment: Mapping[str, str], *, url: str | None = None, accounts: Path | None = None
+) -> Compared:
     """Hold the exchange against the books in the database, and change nothing; a bot may be running on it.
 
     Args:
         url: where the venue is now, if not where the bot last traded on it.
+        accounts: the file that workers have their accounts from, and by which the keys are found then.
 
     Raises:
         StoreError: there is no such database, or it belongs to no exchange.
@@ -147,15 +148,17 @@ async def reconcile(database: Path, environment: Mapping[str, str], *, url: str 
     live = LiveSettings.from_environment(environment)
     if url is not None:
         check_loopback(url)
-    store = SqliteStore(database, read_only=True)
-    try:
+    with reading(database) as store:
         account = account_of(store)
         if account is None:
             raise StoreError(
                 f"{database}: this database belongs to no account on an exchange. A recorded run's exchange is a file "
                 "of its own; there is nothing to compare."
             )
-        credentials = load_credentials(account.exchange, environment_name(account), environment)
+        if accounts is not None and not isinstance(database, Path):
+            credentials = load_accounts(accounts).credentials(name_of(database), environment)
+        else:
+            credentials = load_credentials(account.exchange, environment_name(account), environment)
         if hash_of_key(account.exchange, credentials.api_key) != account.key:
             raise StoreError(
                 f"{database}: it was traded with another API key than the one that is set. Set that one; if it was "
@@ -183,8 +186,6 @@ async def reconcile(database: Path, environment: Mapping[str, str], *, url: str 
             return Compared(found, {one.symbol: str(one.phase) for one in books.symbols.values() if one.is_asking})
         finally:
             await exchange.close()
-    finally:
-        store.close()
 
 
 def symbols_in(texts: Sequence[str]) -> tuple[str, ...]:

@@ -43,6 +43,11 @@ class SharedPlace(msgspec.Struct, frozen=True):
 Place = Path | SharedPlace
 
 
+def is_shared(db: str) -> bool:
+    """Whether `--db` names a PostgreSQL database, and not a file."""
+    return db.startswith(("postgresql://", "postgres://"))
+
+
 def place_of(db: str | None, account: str | None, environment: Mapping[str, str]) -> Place:
     """What `--db` and `--account` mean.
 
@@ -50,7 +55,7 @@ def place_of(db: str | None, account: str | None, environment: Mapping[str, str]
         ConfigError: there is no account in a file.
     """
     folder = Path(Settings.from_environment(environment).snapshot_dir)
-    if db is not None and db.startswith(("postgresql://", "postgres://")):
+    if db is not None and is_shared(db):
         return SharedPlace(db, account, folder)
     if account is not None:
         raise ConfigError("--account names one of the accounts in a PostgreSQL database; give its URL with --db.")
