@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -57,11 +58,14 @@ async def trade(options: BotOptions, path: Path | None, environment: Mapping[str
     """
     plan = plan_bot(options, environment)
     database = path or Path(plan.settings.snapshot_dir) / database_name(options.exchange, plan.account.mode)
+    is_new = not database.exists()
     store = SqliteStore(database)
     try:
         check_account(store, database, plan.account, new_key=options.new_key)
         bot = open_bot(plan, store, tell)
     except BaseException:
+        if is_new:
+            _forget(database)
         store.close()
         raise
     stopping, interrupted = stop_signals()
@@ -70,6 +74,7 @@ async def trade(options: BotOptions, path: Path | None, environment: Mapping[str
             # Nothing was asked for in this run; but an earlier one may have left orders.
             return Stopped(interrupted(), tuple(live_orders(stored_books(store.load(), store.namespace))))
         mark(store, plan.account)
+        is_new = False
         opening = plan.opening(f"phasewright status --db {database}")
         tell(Notice(bot.clock.now(), What.STARTED, "", "", opening))
 
@@ -84,7 +89,17 @@ async def trade(options: BotOptions, path: Path | None, environment: Mapping[str
             await bot.run(stopping)
         return Stopped(interrupted(), tuple(bot.live_orders()))
     finally:
+        if is_new:
+            _forget(database)
         await bot.close()
+
+
+def _forget(database: Path) -> None:
+    """Remove a database of this start's own making in which nothing is. Called while it is open, so that nobody else
+    can have begun with it; its lock stays, for whoever waits for it."""
+    for suffix in ("", "-wal", "-shm"):
+        with suppress(OSError):
+            Path(f"{database}{suffix}").unlink()
 
 
 def stop_signals() -> tuple[asyncio.Event, Callable[[], bool]]:

@@ -40,7 +40,7 @@ async def _binance(client: Any, is_real: bool) -> KeyRights:
     key = await client.sapi_get_account_apirestrictions()
     try:
         burn = await client.sapi_get_bnbburn()
-    except Exception:  # noqa: BLE001
+    except Exception:
         # Some accounts may not ask; what the key may do is known all the same.
         burn = None
     of_key = _flag(key, "enableSpotAndMarginTrading")

@@ -173,6 +173,26 @@ def test_it_is_refused_with_what_to_do(
     assert list(tmp_path.iterdir()) == [], "nothing was made"
 
 
+def test_a_first_start_that_fails_leaves_no_database_and_another_account_can_begin(bots: Bots) -> None:
+    arguments = ("trade", "--url", bots.venue.url, "--db", "bot.db", "--symbol")
+    wrong = {**QUICK, **KEYS}
+    failed = phasewright(*arguments, "BTC/USDT", cwd=bots.folder, env=wrong)
+    assert failed.status == 1
+    assert "refuses the key" in failed.err
+    assert [path.name for path in bots.folder.glob("bot.db*")] == ["bot.db.lock"]
+    unknown = phasewright(*arguments, "NO/USDT", cwd=bots.folder, env={**QUICK, **bots.venue.keys})
+    assert "does not trade NO/USDT" in unknown.err
+    assert not bots.database.exists()
+
+    bot = bots.start()
+    bot.wait_for("WARMUP -> IDLE")
+    assert bot.end(signal.SIGTERM) == 0
+    failed = phasewright(*arguments, "BTC/USDT", cwd=bots.folder, env=wrong)
+    assert "was traded with another API key" in failed.err
+    assert bots.database.exists(), "what was begun with stays"
+    assert commands.status(bots.database).cash["USDT"] == 10_000
+
+
 def test_a_database_serves_one_account(traded: Any, tmp_path: Path, refused: Refused) -> None:
     recorded = traded.copied(tmp_path) / "bot.db"
     nowhere = ("trade", "--symbol", "BTC/USDT", "--url", "http://127.0.0.1:9", "--db")
@@ -205,7 +225,7 @@ def test_a_database_serves_one_account(traded: Any, tmp_path: Path, refused: Ref
 def test_an_older_database_can_still_be_read(traded: Any, tmp_path: Path) -> None:
     database = traded.copied(tmp_path) / "bot.db"
     with sqlite3.connect(database) as db:
-        assert db.execute("SELECT count(*) FROM meta WHERE key LIKE 'label:%'").fetchone() == (0,)
+        assert db.execute("SELECT count(*) FROM meta WHERE key = ?", (f"label:{commands.ACCOUNT}",)).fetchone() == (0,)
     assert not commands.belongs_to_exchange(database)
 
 
