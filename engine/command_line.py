@@ -237,9 +237,7 @@ def reconcile(
     account: InAccount = None,
     accounts: Annotated[
         Path | None,
-        typer.Option(
-            "--accounts", help="The file that workers find their keys by.", metavar="FILE", dir_okay=False
-        ),
+        typer.Option("--accounts", help="The file that workers find their keys by.", metavar="FILE", dir_okay=False),
     ] = None,
     url: Annotated[
         str | None, typer.Option("--url", help="The venue, if it is elsewhere than the bot found it.", metavar="URL")

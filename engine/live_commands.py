@@ -30,7 +30,7 @@ from engine.live_notices import Notice, Tell, What, clause
 from engine.live_run import LiveRun, prepare_patiently
 from engine.live_settings import LiveSettings
 from engine.reconciliation import Difference, Reconciler
-from engine.stores import Place, is_shared, reading
+from engine.stores import Place, reading
 from engine.stores import account_of as name_of
 from generated.trading import Phase
 from runtime.clock import SystemClock
