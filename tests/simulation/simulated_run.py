@@ -58,7 +58,7 @@ from runtime.worker import Worker
 START = 1_700_000_000_000
 SECOND = 1_000
 MINUTE = 60 * SECOND
-STORMS = (2 * MINUTE, 4 * MINUTE, 4 * MINUTE, 12 * MINUTE)
+STORMS = (2 * MINUTE, 3 * MINUTE, 4 * MINUTE, 10 * MINUTE)
 """How long a storm may last, at most: for one or two lifecycles of a symbol mostly, sometimes for many."""
 PATIENCE = 180 * MINUTE
 """How long after the storm a symbol may be under way before it counts as stuck."""

@@ -11,6 +11,7 @@ from simulated_run import CAPITAL, MARKETS, MINUTE, BotProcess, SimulatedRun, Wh
 
 from engine.account_books import Books
 from engine.exchange.gateway import Gateway, GatewayError, OrderState
+from engine.exchange.key_rights import KeyRights
 from engine.exchange.order_feed import LiveOrders, OrderFeed
 from engine.exchange.wire import Cause, Failed
 from engine.live_notices import Notice
@@ -89,6 +90,9 @@ class SimulatedLiveExchange:
     @property
     def gateway(self) -> Gateway:
         return self._process.gateway
+
+    async def rights(self) -> KeyRights:
+        return KeyRights(may_trade=True)
 
     async def clock_offset(self) -> int:
         shown = await self._process.wire.server_time()

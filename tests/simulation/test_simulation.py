@@ -1,7 +1,8 @@
 """The bot against an adversarial exchange, in one process and virtual time: thousands of schedules of crashes, lost
 replies, late bytes and wrong clocks, each decided by its seed.
 
-`make simulate-faults` plays many more. A seed that breaks something is printed with the command that tells its story.
+`make simulate-faults` plays as many as it is told, and says what they held. A seed that breaks something is printed
+with the command that tells its story.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ CHUNKS = 40
 WITHIN = 1_000
 """The seeds among which every mutant must be caught."""
 
-WHOLE_SEEDS = 24
+WHOLE_SEEDS = 80
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
@@ -34,7 +35,7 @@ def test_nothing_is_bought_twice_lost_or_forgotten(chunk: int) -> None:
     tally = play_share((1 + chunk * each, each, BotProcess))
     assert not tally.broken, "\n".join(tally.broken)
     assert tally.lifecycles > each, "hardly anything was traded: the runs show nothing"
-    assert set(FAULTS) == set(tally.faults), "a kind of fault did not happen, or is not on the list"
+    assert not set(FAULTS) - set(tally.faults), "a kind of fault did not happen"
     assert {"BUY_UNKNOWN", "SELL_UNKNOWN", "CANCEL_BUY", "CANCEL_SELL", "DUST", "ERROR", "RECOVERING"} <= tally.phases
 
 
