@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 
 import codegen.command_line
 import engine.command_line
+import engine.database_command_line
 import engine.shared_command_line
 from codegen.command_line import FOUND, Json, OutDir, SpecDir, print_findings, print_json
 from engine.command_line import INTERRUPTED, console
@@ -37,7 +38,7 @@ The bot: run, trade, status, trades, audit, archive, recover, reconcile, report.
 market and `phasewright trade` on an exchange; the others look at its database, also while it runs. `phasewright
 exchanges` lists where, and `phasewright venue` is an exchange to rehearse against.
 
-Many accounts on many machines share a PostgreSQL database: work, accounts, send.
+Many accounts on many machines share a PostgreSQL database: work, accounts, send, and db to look after it.
 
 Exit status: 0 done; 1 something was found, refused or failed, and the message says what to do; 2 the command was
 called wrongly; 130 interrupted, run it again to go on.
@@ -87,6 +88,7 @@ app = typer.Typer(
 app.add_typer(codegen.command_line.app)
 app.add_typer(engine.command_line.app)
 app.add_typer(engine.shared_command_line.app)
+app.add_typer(engine.database_command_line.app)
 
 
 @app.command()

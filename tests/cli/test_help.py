@@ -15,7 +15,8 @@ sys.argv = ["phasewright", *sys.argv[1:]]
 try:
     phasewright.main()
 finally:
-    commands = {"codegen", "codegen.command_line", "engine", "engine.command_line"}
+    lists = ("command_line", "shared_command_line", "database_command_line")
+    commands = {"codegen", "codegen.command_line", "engine", *(f"engine.{name}" for name in lists)}
     print(*sorted({name.partition(".")[0] for name in set(sys.modules) - commands}), file=sys.stderr)
 """
 

@@ -1,0 +1,71 @@
+"""The commands for a PostgreSQL database as such, from what was typed to what is printed."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from engine.command_line import FOUND, Json, print_json
+
+app = typer.Typer(
+    name="db",
+    help="Look after a PostgreSQL database: its tables, and whether it can be relied on. docs/postgresql.md has more.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+Url = Annotated[str, typer.Argument(help="As in postgresql://user@host:5432/bots.", metavar="URL", show_default=False)]
+
+
+@app.command()
+def upgrade(url: Url, json: Json = False) -> None:
+    """Make the tables, or bring them up to this program's revision.
+
+    In one transaction: it is done as a whole or not at all. Workers that run keep running; one that is older than the
+    tables can no longer be started. The user needs the right to make tables.
+    """
+    from engine import database_commands
+
+    upgraded = database_commands.upgrade(url)
+    if json:
+        print_json(upgraded)
+    elif upgraded.before == upgraded.after:
+        typer.echo(f"The tables are of revision {upgraded.after} already.")
+    else:
+        typer.echo(f"The tables are of revision {upgraded.after} now (before: {upgraded.before or 'none'}).")
+
+
+@app.command()
+def status(url: Url, json: Json = False) -> None:
+    """Show the revision of the tables, and what the server promises.
+
+    Whether a commit survives a crash of the server, and whether it survives the loss of the machine. Status 1 when this
+    program cannot work with the database, or a commit can be lost.
+    """
+    from engine import database_commands
+
+    found = database_commands.status(url)
+    if json:
+        print_json(found)
+    else:
+        for line in found.lines():
+            typer.echo(line)
+    if found.trouble:
+        raise typer.Exit(FOUND)
+
+
+@app.command("accept-failover")
+def accept_failover(url: Url, json: Json = False) -> None:
+    """Trade on after the server went on with another history.
+
+    When a standby takes over, or a backup is restored, requests that were sent to an exchange may be missing. So nobody
+    takes an account until you say so. First compare every account with its exchange: phasewright reconcile.
+    """
+    from engine import database_commands
+
+    accepted = database_commands.accept_failover(url)
+    if json:
+        print_json(accepted)
+    else:
+        typer.echo(f"Can be taken again: {', '.join(accepted)}." if accepted else "No account waits for this.")
