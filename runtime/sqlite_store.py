@@ -59,6 +59,16 @@ CREATE TABLE reservations (
 """
 
 _INSERT_AUDIT = "INSERT INTO audit VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT_IDENTITY = "INSERT OR REPLACE INTO identities VALUES (?, ?, ?, ?)"
+_INSERT_INTENT = "INSERT INTO outbox VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)"
+_NEW_INSTANCE = (
+    "INSERT INTO instances (machine, digest, version, phase, updated_at, snapshot, instance) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (instance) DO NOTHING"
+)
+_NEXT_VERSION = (
+    "UPDATE instances SET machine = ?, digest = ?, version = ?, phase = ?, updated_at = ?, snapshot = ? "
+    "WHERE instance = ? AND version = ?"
+)
 _SELECT_INTENT = (
     "SELECT intent_id, instance, effect, number, request, generation, created_at, attempt, claimed_at, deadline "
     "FROM outbox"
@@ -256,18 +266,17 @@ class SqliteStore:
     def commit(self, commits: Sequence[Commit]) -> None:
         with self._explained("commit"), self._transaction():
             self._write_instances(commits)
-            self._db.executemany(_INSERT_AUDIT, [_audit_values(row) for commit in commits for row in commit.audit])
-            self._db.executemany(
-                "INSERT OR REPLACE INTO identities VALUES (?, ?, ?, ?)",
+            self._insert(_INSERT_AUDIT, [_audit_values(row) for commit in commits for row in commit.audit])
+            self._insert(
+                _INSERT_IDENTITY,
                 [
                     (commit.instance, identity, commit.at, _encode(receipt))
                     for commit in commits
                     for identity, receipt in commit.identities
                 ],
             )
-            self._db.executemany(
-                "INSERT INTO outbox VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",
-                [msgspec.structs.astuple(intent) for commit in commits for intent in commit.requested],
+            self._insert(
+                _INSERT_INTENT, [msgspec.structs.astuple(intent) for commit in commits for intent in commit.requested]
             )
             for commit in commits:
                 for intent_id, attempt, outcome in commit.finished:
@@ -299,29 +308,47 @@ class SqliteStore:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
 
+    def _insert(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        if rows:
+            self._db.executemany(statement, rows)
+
     def _write_instances(self, commits: Sequence[Commit]) -> None:
         """One write per instance: each commit must follow the one before, the last one's snapshot stays."""
+        found: dict[str, int] = {}
         versions: dict[str, int] = {}
         latest: dict[str, Commit] = {}
         for commit in commits:
             name = commit.instance
             if name not in versions:
-                versions[name] = self._one("SELECT version FROM instances WHERE instance = ?", name) or 0
-            if versions[name] != commit.expected_version:
-                raise StoreConflictError(
-                    f"{self.path}: {name} is at version {versions[name]}, not {commit.expected_version}: somebody else "
-                    "has written to it. Nothing was committed. Make sure that only one bot runs on this database, then "
-                    "start again."
-                )
+                found[name] = versions[name] = commit.expected_version
+            elif versions[name] != commit.expected_version:
+                raise self._conflict(name, versions[name], commit.expected_version)
             if commit.snapshot is not None:
                 versions[name] = commit.version
                 latest[name] = commit
-        self._db.executemany(
-            "INSERT OR REPLACE INTO instances VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [
-                (name, commit.machine, commit.digest, commit.version, commit.phase, commit.at, commit.snapshot)
-                for name, commit in latest.items()
-            ],
+        cursor = self._db.cursor()
+        for name, expected in found.items():
+            last = latest.get(name)
+            if last is None:
+                stored = self._version(name)
+                if stored != expected:
+                    raise self._conflict(name, stored, expected)
+                continue
+            values = (last.machine, last.digest, last.version, last.phase, last.at, last.snapshot, name)
+            if expected == 0:
+                cursor.execute(_NEW_INSTANCE, values)
+            else:
+                cursor.execute(_NEXT_VERSION, (*values, expected))
+            if cursor.rowcount != 1:
+                raise self._conflict(name, self._version(name), expected)
+
+    def _version(self, name: str) -> int:
+        return self._one("SELECT version FROM instances WHERE instance = ?", name) or 0
+
+    def _conflict(self, name: str, stored: int, expected: int) -> StoreConflictError:
+        return StoreConflictError(
+            f"{self.path}: {name} is at version {stored}, not {expected}: somebody else has written to it. Nothing was "
+            "committed. Make sure that only one bot runs on this database, then start again."
         )
 
     def _write_entries(self, entries: Sequence[JournalEntry]) -> None:
@@ -411,13 +438,14 @@ class SqliteStore:
 
 
 def _audit_values(row: AuditRow) -> tuple[Any, ...]:
+    # An enum's member is turned into its text here: SQLite would look for an adapter first, and take longer than that.
     return (
         row.instance,
         row.version,
         row.at,
-        row.event,
+        str(row.event),
         row.identity,
-        row.outcome,
+        str(row.outcome),
         row.phase_from,
         row.phase_to,
         row.branch,
