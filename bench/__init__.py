@@ -1,6 +1,6 @@
 """How fast it is, against what the same work costs otherwise: `make bench`.
 
-Each module here that has `measure(scale)` measures one thing and returns what can be written as JSON:
+Each module here that has `measure(scale: str)` measures one thing and returns what can be written as JSON:
 
     rows       what was measured: mappings of the same keys. A row with "case" (what), "value" (how much) and "unit" is
                a bar in the chart of its "group"; `"ours": True` marks our own. Without them the rows are a table.
