@@ -37,7 +37,7 @@ def work(
         ),
     ] = 15.0,
     connections: Annotated[
-        int, typer.Option("--connections", help="To the database, at most; three more are its own.", min=1)
+        int, typer.Option("--connections", help="To the database, at most; four more are its own.", min=1)
     ] = 6,
     new_key: Annotated[
         list[str] | None,

@@ -246,7 +246,7 @@ class Node:
         wanted = sorted(mine & self._serves() - self._held.keys()) if self._fatal is None else []
         self._random.shuffle(wanted)
         await self._take(wanted[: self.settings.pace])
-        self._tell_waiting(census, target)
+        self._tell_waiting(census)
         return len(beyond) > self.settings.pace or len(wanted) > self.settings.pace
 
     def _serves(self) -> set[str]:
@@ -279,7 +279,7 @@ class Node:
         tenure, account = held.tenure, held.tenure.lease.account
         began = self._clock.now()
         self._tell(News(Turn.TAKEN, account, f"taken, epoch {tenure.lease.epoch}"))
-        self._told.pop(f"waiting {account}", None)
+        self._told.pop("waiting", None)
         failure: Exception | None = None
         try:
             await self._run_account(tenure)
@@ -360,16 +360,17 @@ class Node:
                 "trades on it",
             )
 
-    def _tell_waiting(self, census: Census, target: Mapping[str, str]) -> None:
-        """What this process could hold, and another does, if it holds nothing at all: it is a standby."""
-        if self._held:
+    def _tell_waiting(self, census: Census) -> None:
+        """A process that holds nothing, because others hold all that it could, is a standby."""
+        others = {account: census.holders[account] for account in sorted(self._accounts & census.holders.keys())}
+        if self._held or others.keys() != self._accounts or self._leases.worker in others.values():
             return
-        for account in sorted(self._accounts & census.holders.keys()):
-            holder = census.holders[account]
-            if holder != self._leases.worker:
-                self._told_once(
-                    f"waiting {account}", Turn.WAITING, account, f"held by {holder}; waiting to take it over"
-                )
+        if len(others) == 1:
+            ((account, holder),) = others.items()
+            self._told_once("waiting", Turn.WAITING, account, f"held by {holder}; waiting to take it over")
+        else:
+            text = f"others hold all {len(others)} accounts; waiting for a share of them"
+            self._told_once("waiting", Turn.WAITING, "", text)
 
     def _told_once(self, key: str, what: Turn, account: str, text: str) -> None:
         if self._told.get(key) != text:
