@@ -331,6 +331,40 @@ def audit(
 
 
 @app.command()
+def why(
+    symbol: Symbol,
+    at: Annotated[
+        datetime,
+        typer.Option(
+            "--at",
+            help="The bar: the last one that had closed by then (UTC).",
+            formats=["%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"],
+            metavar="INSTANT",
+        ),
+    ],
+    db: Database = None,
+    account: InAccount = None,
+    data: Data = None,
+    json: Json = False,
+) -> None:
+    """Say what a recorded run saw at a bar, and what it made of it.
+
+    A bar that changes nothing leaves no row: the strategy is shown the same bars again and asked why.
+    """
+    from engine import commands, stores, terminal
+
+    instant = int(at.replace(tzinfo=UTC).timestamp() * 1000)
+    found = commands.why(stores.place_of(db, account, os.environ), data, symbol, instant, os.environ)
+    if json:
+        import msgspec
+
+        rows = [msgspec.to_builtins(row) | {"payload": msgspec.Raw(row.payload)} for row in found.rows]
+        print_json(msgspec.to_builtins(found) | {"rows": rows})
+    else:
+        terminal.show_why(console(), found)
+
+
+@app.command()
 def archive(
     to: Annotated[
         Path, typer.Option("--to", help="A new Parquet file for the old rows.", metavar="FILE", dir_okay=False)

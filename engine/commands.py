@@ -18,6 +18,9 @@ from engine.report.figures import RoundTrip, RunFigures
 from engine.report.page import write_report
 from engine.settings import Settings
 from engine.stores import ACCOUNT, Place, exchange_database, reading, start_anew
+from engine.strategy.drop_buy import DropBuy
+from engine.why import Why
+from engine.why import why as explained
 from generated.trading import KNOBS, Config, Phase
 from runtime.config import load_config
 from runtime.errors import PhasewrightError, StoreError
@@ -121,6 +124,25 @@ def audit(database: Place, symbol: str, limit: int) -> list[AuditRow]:
     with reading(database) as store:
         _check_symbol(store, database, symbol)
         return store.audit(symbol, limit)
+
+
+def why(database: Place, data: Path | None, symbol: str, instant: int, environment: Mapping[str, str]) -> Why:
+    """What a recorded run saw at the last bar that closed at or before `instant` (milliseconds), and what followed.
+
+    Raises:
+        StoreError: the database has no such symbol, it was run with other data or settings, or no bar had closed.
+    """
+    settings = Settings.from_environment(environment)
+    series = load_market(data)
+    with reading(database) as store:
+        _check_symbol(store, database, symbol)
+        if store.namespace != fingerprint(series, settings):
+            raise StoreError(
+                f"{database}: this run was made with other data or settings, so what it saw cannot be worked out "
+                "again. Give the data (--data) and the settings that it was made with."
+            )
+        strategy = DropBuy(settings.strategy_parameters())
+        return explained(series[symbol], strategy, store.audit(symbol), store.journal(symbol), instant)
 
 
 def report(database: Place, data: Path | None, environment: Mapping[str, str], path: Path) -> RunFigures:

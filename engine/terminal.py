@@ -18,6 +18,7 @@ from engine.books import AccountStatus
 from engine.exchange.capabilities import Exchange
 from engine.reconciliation import Difference, Remedy
 from engine.report.figures import RoundTrip, RunFigures, summarise
+from engine.why import Why
 from runtime.events import Outcome
 from runtime.store import AuditRow
 
@@ -124,6 +125,18 @@ def show_audit(console: Console, rows: Iterable[AuditRow]) -> None:
                 _print_indented(console, f"{name:8}{text}", "dim")
         if row.error:
             console.print(Text(row.error.rstrip(), style="red"), soft_wrap=True)
+
+
+def show_why(console: Console, found: Why) -> None:
+    """One bar: what the strategy saw, the phase that it met, and what happened."""
+    since = "" if found.since is None else f", since {_second(found.since)}"
+    console.print(f"{found.symbol}  bar closed {_second(found.bar_at)} at {found.close}", soft_wrap=True)
+    _print_indented(console, f"phase   {found.phase}{since}", "")
+    _print_indented(console, f"{found.strategy}: {found.saw}", "")
+    if found.rows:
+        show_audit(console, found.rows)
+    else:
+        _print_indented(console, "nothing happened at this bar", "dim")
 
 
 def show_differences(console: Console, found: Sequence[Difference], left_out: Mapping[str, str]) -> None:

@@ -134,6 +134,34 @@ class DropBuy:
             return _exit(ExitReason.POSITION_TIMEOUT, last, position, detail)
         return None
 
+    def explain(self, position: PositionView | None) -> str:
+        last, p = self._last, self.parameters
+        if last is None:
+            return "no bar seen yet"
+        if position is None:
+            signal = self.entry()
+            fall = (1 - last.close / self._high) * 100
+            high = f"{self._high}, the highest close of the last {p.lookback} bars"
+            seen = f"{fall:.2f} % below {high}; buys at {p.drop_pct} %"
+            if signal is not None:
+                return f"{seen}: buy"
+            if not self.ready:
+                return f"{seen}, once it has seen {self.warm_up} bars: wait"
+            crossed = "the bar before was there already: wait for the next fall" if self._dropped else "wait"
+            return f"{seen}: {crossed}"
+        found = self.exit(position)
+        if found is not None:
+            return f"{found.detail}: sell ({found.reason.value})"
+        place = bisect_right(self._closed_at, position.opened_at)
+        peak = self._closes[place] if place < len(self._closes) else last.close
+        change, best = ((price / position.entry_price - 1) * 100 for price in (last.close, peak))
+        held = (position.now - position.opened_at) / _HOUR
+        return (
+            f"{change:+.2f} % from {position.entry_price:.10g}, at best {best:+.2f} %, held for {held:.1f} h; sells at "
+            f"-{p.stop_loss_pct} %, at +{p.take_profit_pct} %, {p.trailing_pct} % below a peak of "
+            f"+{p.trailing_activate_pct} % or more, or after {p.max_hold / _HOUR:g} h: hold"
+        )
+
 
 def _exit(reason: ExitReason, last: Candle, position: PositionView, detail: str) -> ExitSignal:
     change = (last.close / position.entry_price - 1) * 100

@@ -77,3 +77,8 @@ class Strategy(Protocol):
     def exit(self, position: PositionView) -> ExitSignal | None:
         """Whether to sell on the latest bar, or because of the hour."""
         ...
+
+    def explain(self, position: PositionView | None) -> str:
+        """What the latest bar shows, what would have to be seen to act, and what follows. For people, also where
+        `exit`, or without a position `entry`, answers None."""
+        ...

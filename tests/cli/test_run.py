@@ -109,7 +109,7 @@ def test_ctrl_c_ends_with_130_and_the_same_command_goes_on_to_the_same_books(tmp
 
 def test_a_full_disk_stops_the_run_and_room_lets_it_go_on(traded: Traded, tmp_path: Path) -> None:
     command = ("run", "--db", "bot.db", "--data", traded.market)
-    full = phasewright(*command, cwd=tmp_path, file_size=150_000)
+    full = phasewright(*command, cwd=tmp_path, file_size=220_000)
     assert full.status == 1
     assert full.out == ""
     assert full.err.count("error: ") == 1

@@ -1,0 +1,48 @@
+"""What `why` says of a bar: the same that the run saw, whether something happened there or not."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from conftest import Traded, phasewright  # type: ignore[import-not-found]
+
+HALF_HOUR = 1_800_000
+
+
+def asked(traded: Traded, instant: int, **values: str) -> Any:
+    at = datetime.fromtimestamp(instant / 1000, UTC).strftime("%Y-%m-%d %H:%M")
+    options = ("--at", at, "--db", "bot.db", "--data", "market", "--json")
+    return phasewright("why", "BTC/USD", *options, cwd=traded.folder, env=values)
+
+
+def test_every_exit_is_explained_and_so_is_the_bar_before_it(traded: Traded) -> None:
+    rows = phasewright("audit", "BTC/USD", "--db", "bot.db", "--last", "100000", "--json", cwd=traded.folder).json
+    exits = [row for row in rows if row["event"] == "EXIT_CHECK_DUE"][:3]
+    assert exits
+    for row in exits:
+        found = asked(traded, row["at"]).json
+        assert (found["bar_at"], found["phase"]) == (row["at"], "POSITION")
+        assert ": sell (" in found["saw"]
+        assert "EXIT_CHECK_DUE" in [one["event"] for one in found["rows"]]
+        before = asked(traded, row["at"] - HALF_HOUR).json
+        assert before["phase"] != "POSITION" or before["saw"].endswith(": hold")
+
+
+def test_a_bar_without_a_row_says_what_was_missing(traded: Traded) -> None:
+    rows = phasewright("audit", "BTC/USD", "--db", "bot.db", "--last", "100000", "--json", cwd=traded.folder).json
+    entry = next(row["at"] for row in rows if row["event"] == "SLOT_AVAILABLE")
+    assert asked(traded, entry).json["saw"].endswith(": buy")
+    quiet = asked(traded, entry - HALF_HOUR).json
+    assert (quiet["phase"], quiet["rows"]) == ("IDLE", [])
+    assert quiet["saw"].endswith("; buys at 6 %: wait")
+
+
+def test_other_settings_or_a_time_before_the_data_are_refused(traded: Traded) -> None:
+    at = phasewright("audit", "BTC/USD", "--db", "bot.db", "--json", cwd=traded.folder).json[0]["at"]
+    other = asked(traded, at, DROP_BUY_DROP_PCT="5")
+    assert (other.status, other.out) == (1, "")
+    assert "other data or settings" in other.err
+    early = asked(traded, 0)
+    assert early.status == 1
+    assert "no bar had closed by then" in early.err
