@@ -57,7 +57,13 @@ LATE_BAR = 3_000
 _SILENT_BARS = 3
 _ASK_AGAIN = (2_000, 5_000, 15_000, 30_000, 60_000)
 """Pauses (ms) between two tries to read something, the last one for ever."""
-_WORTH_A_LOOK = {"BUY_ORDER_REJECTED", "SELL_ORDER_REJECTED", "ORDER_OUTCOME_UNKNOWN", "CANCEL_OUTCOME_UNKNOWN"}
+_WORTH_A_LOOK = {
+    "BUY_ORDER_REJECTED",
+    "SELL_ORDER_REJECTED",
+    "ORDER_OUTCOME_UNKNOWN",
+    "CANCEL_OUTCOME_UNKNOWN",
+    "RECONCILED",
+}
 
 
 class TradeError(PhasewrightError):
