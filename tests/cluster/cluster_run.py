@@ -281,9 +281,13 @@ class ClusterRun:
             status = slot.life.poll()
             if status is None and not (slot.ends_by and now > slot.ends_by):
                 continue
-            if not slot.ends_by or status != 0:
+            log = _tail(self.folder / f"{slot.name}.log")
+            if status == 1 and log.startswith("error:") and "cannot connect" in log:
+                # It never began. Whoever starts workers starts them again.
+                self.points["worker started while the database was away"] += 1
+                slot.not_before = now + 0.5
+            elif not slot.ends_by or status != 0:
                 how = "told to stop, " if slot.ends_by else "by itself, "
-                log = _tail(self.folder / f"{slot.name}.log")
                 self.broken.append(f"{how}worker {slot.name} ended with {status}: {log}")
                 slot.life.kill()
             slot.life, slot.ends_by, slot.goes_on_at = None, 0.0, 0.0
@@ -355,7 +359,8 @@ class ClusterRun:
 
     def _hand_over(self) -> None:
         slot = self._well()
-        if slot is None:
+        # One that has not yet begun would just be ended.
+        if slot is None or not _tail(self.folder / f"{slot.name}.log"):
             return
         self._end_in_order(slot)
         self._hand_overs.append((time.time(), slot.name))

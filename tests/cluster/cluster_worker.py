@@ -10,7 +10,7 @@ from typing import Any
 import torture_settings as short
 from torture_bot import prepare_bot
 
-MUTANTS = ("no fence", "no look-up", "same epoch", "endless lease")
+MUTANTS = ("no fence", "no lease asked for", "no look-up", "same epoch", "endless lease")
 
 _UNFENCED = """
 CREATE OR REPLACE FUNCTION fence(p_account text, p_worker text, p_epoch bigint, p_previous uuid, p_commit uuid)
@@ -21,6 +21,16 @@ END $$
 """
 
 
+_UNVERSIONED = """
+DO $do$ BEGIN
+    EXECUTE replace(
+        replace(pg_get_functiondef('commit_group'::regproc), 'AND t.version = n.expected', ''),
+        'WHERE coalesce(t.version, 0) <> n.version', 'WHERE false'
+    );
+END $do$
+"""
+
+
 def prepared(mutant: str | None) -> Callable[[], None]:
     """For `Child`."""
     return functools.partial(_prepare, mutant)
@@ -28,16 +38,17 @@ def prepared(mutant: str | None) -> Callable[[], None]:
 
 def broken_schema(mutant: str | None) -> Sequence[str]:
     """What a mutant does to the database."""
-    return (_UNFENCED,) if mutant == "no fence" else ()
+    return {"no fence": (_UNFENCED, _UNVERSIONED), "no lease asked for": (_UNFENCED,)}.get(mutant or "", ())
 
 
 def knobs(symbols: int, bar: int) -> dict[str, str]:
     """The environment of the bots, when a bar lasts `bar` seconds."""
     found = {name: value.format(symbols=symbols) for name, value in short.BOT.items()}
+    hold = 4 if bar < 60 else 1
     return found | {
         "TIMEFRAME": f"{bar}s" if bar < 60 else f"{bar // 60}m",
-        "MAX_HOLD_SECS": f"{4 * bar}s",
-        "POSITION_MAX_HOLD_SECS": f"{9 * bar}s",
+        "MAX_HOLD_SECS": f"{hold * bar}s",
+        "POSITION_MAX_HOLD_SECS": f"{2 * hold * bar + 1}s",
         "EVALUATION_TIMEOUT_SECS": f"{2 * bar}s",
         "RECONCILE_EVERY_SECS": f"{10 * bar}s",
         # No identity is to be forgotten while a run lasts.
