@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -13,8 +14,9 @@ from phasewright import app
 from runtime.errors import StoreError
 from runtime.postgres.connection import Address, Database
 from runtime.postgres.lease import Lease
+from runtime.postgres.sole import SoleStore
 from runtime.postgres.store import PostgresStore
-from runtime.store_contract import commit_of
+from runtime.store_contract import commit_of, prepare
 
 SECRET = "p@ss/word:%1"
 
@@ -125,3 +127,24 @@ def test_a_user_without_rights_is_told_where_they_are_listed(postgres: PostgresS
             store.commit([commit_of("A")])
     finally:
         database.close()
+
+
+def test_the_rights_in_the_docs_are_enough_for_a_bot_and_for_the_owner(postgres: PostgresServer) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "postgresql.md").read_text(encoding="utf-8")
+    grants = page[page.index("    GRANT") : page.index("    SQL\n")]
+    for role in ("bots_owner", "bot"):
+        postgres.execute(f"CREATE ROLE {role} LOGIN")
+    postgres.execute("CREATE DATABASE bots OWNER bots_owner")
+    said("db", "upgrade", postgres.url("bots", user="bots_owner"))
+    with psycopg.connect(postgres.url("bots", user="bots_owner"), autocommit=True) as owner:
+        owner.execute(grants)
+    url = postgres.url("bots", user="bot")
+    store = SoleStore(url, "a", "worker", "namespace")
+    prepare(store)
+    store.set_label("key", "value")
+    store.forget_identities(1 << 50)
+    store.close()
+    assert "BTC/USD" in said("status", "--db", url)
+    assert "insufficient" not in said("accounts", "--db", url)
+    assert "No account waits" in said("db", "accept-failover", url)
+    assert "docs/postgresql.md" in said("db", "upgrade", url.replace("/bots", "/postgres"), status=1)
