@@ -8,10 +8,11 @@ from typing import Any
 
 from engine.exchange.capabilities import exchange_named
 from engine.exchange.ccxt_client import open_client
-from engine.exchange.ccxt_wire import CcxtWire
+from engine.exchange.ccxt_wire import HISTORY_PAGE, CcxtWire
 from engine.exchange.claimed_gateway import ClaimedGateway
 from engine.exchange.credentials import Credentials
 from engine.exchange.gateway import GatewayError
+from engine.exchange.history import Execution, History
 from engine.exchange.key_rights import KeyRights
 from engine.exchange.order_feed import LiveOrders, OrderFeed
 from engine.exchange.server_clock import ServerClock, monotonic
@@ -44,6 +45,8 @@ class CcxtExchange:
         self._client: Any = open_client(exchange, credentials, sandbox=sandbox, endpoint=url, now=clock.now)
         self._wire = CcxtWire(exchange, self._client, credentials)
         self._clock = clock
+        self._has_history = exchange.history
+        self._histories: dict[str, History] = {}
         self.gateway = ClaimedGateway(self._wire, clock, may_send=may_send)
         self._server_clock = ServerClock(self.gateway.server_time, clock, monotonic, 0)
 
@@ -77,6 +80,12 @@ class CcxtExchange:
                 return str(timeframe)
         known = ", ".join(self._client.timeframes)
         raise ConfigError(f"TIMEFRAME: {self.name} has no bars of {length // 1000} s; it has {known}.")
+
+    async def news(self, symbol: str, since: int) -> Sequence[Execution] | None:
+        if not self._has_history:
+            return None
+        history = self._histories.setdefault(symbol, History(self._wire, symbol, since, HISTORY_PAGE))
+        return await self.gateway.read(history.news, f"the trades of {symbol}")
 
     async def watch(self, live_orders: LiveOrders) -> None:
         changes = self._changes if self._wire.has_stream else None

@@ -13,7 +13,9 @@ import msgspec
 from engine.account_books import live_orders, stored_books
 from engine.accounts_file import load_accounts
 from engine.ccxt_exchange import CcxtExchange
+from engine.exchange.claimed_gateway import MAX_OFFSET
 from engine.exchange.credentials import load_credentials
+from engine.exchange.history import Execution
 from engine.live_account import (
     Mode,
     account_of,
@@ -27,7 +29,7 @@ from engine.live_account import (
 from engine.live_bot import BotOptions, open_bot, plan_bot
 from engine.live_control import Answer, Ask, listening
 from engine.live_notices import Notice, Tell, What, clause
-from engine.live_run import LiveRun, prepare_patiently
+from engine.live_run import OPENING_ENTRY, LiveRun, prepare_patiently
 from engine.live_settings import LiveSettings
 from engine.reconciliation import Difference, Reconciler
 from engine.stores import Place, reading
@@ -188,6 +190,13 @@ async def reconcile(
             async def find_intent(intent_id: str) -> Intent | None:
                 return store.intent(intent_id)
 
+            state = store.load()
+            opened_at = next((entry.at for entry in state.entries if entry.entry_id == OPENING_ENTRY), None)
+            booked = {entry.entry_id for entry in state.entries}
+
+            async def news(symbol: str) -> Sequence[Execution] | None:
+                return None if opened_at is None else await exchange.news(symbol, opened_at - MAX_OFFSET)
+
             reconciler = Reconciler(
                 exchange.gateway,
                 markets,
@@ -195,6 +204,8 @@ async def reconcile(
                 find_intent,
                 lambda: clock.sleep_until(clock.now() + live.confirm_after),
                 clock.now,
+                news,
+                booked.__contains__,
             )
             found = await reconciler.differences()
             books = stored_books(store.load(), store.namespace)

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from engine.exchange.gateway import Gateway
+from engine.exchange.history import Execution
 from engine.exchange.key_rights import KeyRights
 from engine.exchange.order_feed import LiveOrders
 from engine.market_data.candles import Candle
@@ -42,6 +43,11 @@ class LiveExchange(Protocol):
     async def candles(self, symbol: str, length: int, since: int) -> Sequence[Candle]:
         """Bars of `length` ms that opened at `since` or later, oldest first, at least one page of them; the last one
         may still be open."""
+        ...
+
+    async def news(self, symbol: str, since: int) -> Sequence[Execution] | None:
+        """What the account, whoever acted on it, traded on `symbol` since the last call that came to its end; the first
+        begins at `since` (ms by the exchange's clock). None where the exchange's past cannot be read completely."""
         ...
 
     async def watch(self, live_orders: LiveOrders) -> None:

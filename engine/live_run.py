@@ -21,6 +21,7 @@ from engine.bar_events import bar_event
 from engine.effects import TradingEffects
 from engine.exchange.claimed_gateway import MAX_OFFSET
 from engine.exchange.gateway import GatewayError, KeyRefusedError, Market, OrderState
+from engine.exchange.history import Execution
 from engine.exchange.key_rights import KeyRights
 from engine.guards import TradingGuards
 from engine.live_exchange import LiveExchange
@@ -45,7 +46,7 @@ from runtime.store import Commit, Store
 from runtime.worker import Restart, Worker
 
 OPENING = "opening balance"
-_OPENING_ENTRY = f"{DEPOSIT}:{OPENING}"
+OPENING_ENTRY = f"{DEPOSIT}:{OPENING}"
 CLOCK_SET = 1_000
 """By how much (ms) the machine's clock must differ from the run's to count as set."""
 _CLOCK_CHECK = 60_000
@@ -109,6 +110,7 @@ class LiveRun:
         self._opening = ZERO
         self._opened_with: Decimal | None = None
         self._rights = KeyRights()
+        self._opened_at = 0
         self._reconciler: Reconciler
         self._troubles: dict[str, str] = {}
         self._differences: set[str] = set()
@@ -130,7 +132,9 @@ class LiveRun:
         await self._measure_clock()
         state = await asyncio.to_thread(self.store.load) if self.store.waits else self.store.load()
         known = stored_books(state, self.store.namespace)
-        self._opened_with = next((_cash_of(one) for one in state.entries if one.entry_id == _OPENING_ENTRY), None)
+        opening = next((one for one in state.entries if one.entry_id == OPENING_ENTRY), None)
+        self._opened_with = None if opening is None else _cash_of(opening)
+        self._opened_at = self.clock.now() if opening is None else opening.at
         all_markets = await self.exchange.gateway.markets()
         self._check_symbols(all_markets, known)
         wanted = dict.fromkeys((*self.symbols, *known.symbols))
@@ -279,10 +283,12 @@ class LiveRun:
             self.worker.intent,
             lambda: self._sleep(self.live.confirm_after),
             self.clock.now,
+            self._news,
+            lambda entry_id: self.worker.portfolio.is_booked(entry_id),
         )
         self.exchange.gateway.subscribe(self._on_report)
         restart = await self.worker.start()
-        if self._opening and not self.worker.portfolio.is_booked(_OPENING_ENTRY):
+        if self._opening and not self.worker.portfolio.is_booked(OPENING_ENTRY):
             await self.worker.deposit(OPENING, self.quote, self._opening)
         for symbol in self.symbols:
             if symbol not in self.worker.instances and symbol not in self.worker.quarantined:
@@ -567,6 +573,9 @@ class LiveRun:
             "addresses only. Give it back (spot trading), then start the same command again. The bot has stopped and "
             "keeps its books; orders that are live stay live at the exchange."
         )
+
+    async def _news(self, symbol: str) -> Sequence[Execution] | None:
+        return await self.exchange.news(symbol, self._opened_at - MAX_OFFSET)
 
     async def _mind_the_clock(self) -> None:
         """Notice soon that somebody set the machine's clock; what it means is judged by the exchange's."""

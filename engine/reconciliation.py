@@ -13,7 +13,17 @@ from enum import StrEnum
 import msgspec
 
 from engine.account_books import Books, SymbolBooks, is_watched
-from engine.exchange.gateway import Gateway, GatewayError, KeyRefusedError, Market, OrderState, OrderStatus, Unknown
+from engine.exchange.gateway import (
+    Gateway,
+    GatewayError,
+    KeyRefusedError,
+    Market,
+    OrderState,
+    OrderStatus,
+    Side,
+    Unknown,
+)
+from engine.exchange.history import Execution
 from engine.fills import filled_qty
 from engine.order_status import is_settled
 from engine.sizing import sellable
@@ -22,8 +32,12 @@ from runtime.effects import Intent, intent_id
 from runtime.ledger import ZERO
 
 FindIntent = Callable[[str], Awaitable[Intent | None]]
+News = Callable[[str], Awaitable[Sequence[Execution] | None]]
+"""What the account traded on a symbol since it was asked last; None where that cannot be told."""
 
 _DAY = 86_400_000
+_ON_ITS_WAY = 120_000
+"""How old (ms) a trade must be to be missed: its report may be on its way, or its order be asked about."""
 _LATER_INTENTS = 20_000
 """How far beyond the books' own count an order is looked for that a lost database may have asked for."""
 
@@ -41,6 +55,8 @@ class Kind(StrEnum):
     """A live order has an id of ours that these books never gave: they are older than the exchange's."""
     NOT_SHOWN = "not shown"
     """An order that our books hold for live is not shown. Alone, that proves nothing."""
+    TRADE_NOT_BOOKED = "trade not booked"
+    """A trade of an earlier order of ours is in no book, and nothing will bring it there any more."""
     FOREIGN_ORDER = "foreign order"
     BASE_MISSING = "base missing"
     QUOTE_MISSING = "quote missing"
@@ -87,7 +103,7 @@ class Difference(msgspec.Struct, frozen=True):
 
     @property
     def needs_doing(self) -> bool:
-        return self.remedy is not Remedy.NONE or self.kind is Kind.UNREADABLE
+        return self.remedy is not Remedy.NONE or self.kind in (Kind.UNREADABLE, Kind.TRADE_NOT_BOOKED)
 
 
 class Look(msgspec.Struct, frozen=True):
@@ -107,6 +123,8 @@ class Reconciler:
         find_intent: an intent of ours by its id, which for an order is the client order id.
         pause: waits between the two looks.
         now: the present instant (milliseconds).
+        news: every trade of the account, each told once; without it only the latest orders are compared.
+        is_booked: whether the ledger has an entry; a trade's is named by its symbol and its id.
     """
 
     def __init__(
@@ -117,7 +135,12 @@ class Reconciler:
         find_intent: FindIntent,
         pause: Callable[[], Awaitable[None]],
         now: Callable[[], int],
+        news: News | None = None,
+        is_booked: Callable[[str], bool] = lambda entry_id: False,
     ) -> None:
+        self._news = news
+        self._is_booked = is_booked
+        self._not_booked: dict[tuple[str, str], Execution] = {}
         self._gateway = gateway
         self._markets = markets
         self._read_books = read_books
@@ -150,6 +173,8 @@ class Reconciler:
         found = [Difference(Kind.UNREADABLE, symbol, "unproven", Remedy.NONE, why) for symbol, why in seen.unread]
         for name in still:
             found += await self._orders(books, books.symbols[name], seen)
+            if self._news is not None and name in seen.open:
+                found += await self._trades(books.symbols[name])
         if seen.balances is not None and len(still) == len(books.symbols) == len(before.symbols):
             found += self._balances(books, seen)
         return found
@@ -251,6 +276,32 @@ class Reconciler:
             "not ours",
         )
 
+    async def _trades(self, one: SymbolBooks) -> list[Difference]:
+        """Every trade of an order of ours must be booked, however long ago; those of the latest two are looked at with
+        their order."""
+        assert self._news is not None
+        try:
+            told = await self._news(one.symbol)
+        except KeyRefusedError:
+            raise
+        except GatewayError as error:
+            return [Difference(Kind.UNREADABLE, one.symbol, "unproven", Remedy.NONE, str(error))]
+        for execution in told or ():
+            intent = await self._find_intent(execution.client_order_id) if execution.client_order_id else None
+            if intent is not None and intent.instance == one.symbol:
+                self._not_booked[one.symbol, execution.trade.trade_id] = execution
+        latest = {order.client_order_id for order in one.orders}
+        found = []
+        for symbol, trade_id in list(self._not_booked):
+            if symbol != one.symbol:
+                continue
+            execution = self._not_booked[symbol, trade_id]
+            if self._is_booked(f"{symbol}:{trade_id}"):
+                del self._not_booked[symbol, trade_id]
+            elif execution.client_order_id not in latest and execution.trade.at < self._now() - _ON_ITS_WAY:
+                found.append(_not_booked(one, execution))
+        return found
+
     # -- balances --------------------------------------------------------------------------------------------------
 
     def _balances(self, books: Books, seen: Look) -> list[Difference]:
@@ -301,6 +352,26 @@ class Reconciler:
                 )
             ]
         return _surplus(one.symbol, one.base, there, ours) if quiet else []
+
+
+def _not_booked(one: SymbolBooks, execution: Execution) -> Difference:
+    trade, side = execution.trade, execution.side
+    what = f"{side.value} {_plain(trade.qty)} {one.base} at {_plain(trade.price)}"
+    todo = (
+        "The bot does not know that it bought this, and does not look after it: it is yours to keep or to sell."
+        if side is Side.BUY
+        else "The books still hold what was sold there: bring it back into the account, or start with a new database."
+    )
+    return Difference(
+        Kind.TRADE_NOT_BOOKED,
+        one.symbol,
+        "ours",
+        Remedy.NONE,
+        f"Trade {trade.trade_id} of our earlier order {execution.client_order_id} is not in the books ({what}), and no "
+        f"report will bring it there any more. {todo}",
+        f"{what}, order {execution.exchange_order_id}",
+        "not booked",
+    )
 
 
 def _quote(books: Books, currency: str, there: Decimal, *, quiet: bool) -> list[Difference]:

@@ -53,6 +53,8 @@ class Exchange(msgspec.Struct, frozen=True):
     market_buy: Mapping[str, Any] = {}
     options: Mapping[str, Any] = {}
     refused: str = ""
+    history: bool = False
+    """Whether the account's past can be read page by page, each row once, by the bytes of ccxt's requests."""
 
 
 _MINUTE = 60_000
@@ -70,6 +72,7 @@ EXCHANGES: dict[str, Exchange] = {
             fee_in_base=True,
             lacks="an order has no fees: they are in its trades",
             options={"fetchMarkets": {"types": ["spot"]}, "fetchMargins": False},
+            history=True,
         ),
         Exchange(
             "okx",

@@ -15,6 +15,7 @@ from engine.exchange.ccxt_client import OBSERVED, PINNED, Observation, Pin
 from engine.exchange.ccxt_replies import Unreadable, candle, exact, exchange_trade, market_rules, wire_order
 from engine.exchange.credentials import Credentials
 from engine.exchange.gateway import ExchangeTrade, Market, OrderRequest, OrderType, Side
+from engine.exchange.history import Execution
 from engine.exchange.key_rights import KeyRights, read_rights
 from engine.exchange.wire import Cause, Failed, Reply, WireOrder
 from engine.market_data.candles import Candle
@@ -22,6 +23,7 @@ from engine.market_data.candles import Candle
 AnswerT = TypeVar("AnswerT")
 
 _PAGE = 1_000
+HISTORY_PAGE = _PAGE
 _BARS = 500
 _LIST_LAG = 3.0
 """Seconds after which a list of closed orders is read once more: an order that fills between the reading of the open
@@ -111,6 +113,28 @@ class CcxtWire:
             orders = await self._client.fetch_open_orders(symbol)
             _require_list(self.name, "open orders")
             return [wire_order(order) for order in orders]
+
+        return await self._known(ask)
+
+    async def orders_page(self, symbol: str, since: int, first: int | None) -> Sequence[WireOrder] | Failed:
+        """HISTORY_PAGE orders of the account from `since` on, or from the one with number `first` on."""
+
+        async def ask() -> Sequence[WireOrder]:
+            begin, params = (since, {}) if first is None else (None, {"orderId": str(first)})
+            orders = await self._client.fetch_orders(symbol, begin, HISTORY_PAGE, params)
+            _require_list(self.name, "the orders of the account")
+            return [wire_order(order) for order in orders]
+
+        return await self._known(ask)
+
+    async def executions_page(self, symbol: str, since: int, first: int | None) -> Sequence[Execution] | Failed:
+        """HISTORY_PAGE trades of the account from `since` on, or from the one with number `first` on."""
+
+        async def ask() -> Sequence[Execution]:
+            begin, params = (since, {}) if first is None else (None, {"fromId": str(first)})
+            rows = await self._client.fetch_my_trades(symbol, begin, HISTORY_PAGE, params)
+            _require_list(self.name, "the trades of the account")
+            return [Execution(exchange_trade(row), Side(row["side"]), str(row["order"])) for row in rows]
 
         return await self._known(ask)
 

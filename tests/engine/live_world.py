@@ -23,6 +23,7 @@ from engine.exchange.gateway import (
     Stamp,
     Unknown,
 )
+from engine.exchange.history import Execution
 from engine.exchange.key_rights import KeyRights
 from engine.exchange.order_feed import LiveOrders
 from engine.exchange.paper_exchange import PaperExchange, PaperSettings
@@ -148,6 +149,7 @@ class PaperLive:
         self.offset = 0
         self.asked_for_bars = 0
         self.bars_fail: bool | str = False
+        self.executions: list[Execution] = []
         self.key_rights: KeyRights | GatewayError = KeyRights(may_trade=True)
 
     async def rights(self) -> KeyRights:
@@ -173,6 +175,10 @@ class PaperLive:
         now = self.clock.now() + self._ahead
         self.asked_for_bars += 1
         return [one for one in self.bars[symbol].candles if since <= one.opened_at <= now][:50]
+
+    async def news(self, symbol: str, since: int) -> Sequence[Execution] | None:
+        told, self.executions = self.executions, []
+        return told
 
     async def watch(self, live_orders: LiveOrders) -> None:
         await asyncio.Event().wait()

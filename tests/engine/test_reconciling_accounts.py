@@ -10,7 +10,8 @@ import msgspec
 import pytest
 from live_world import LIVE, MINUTE, SETTINGS, LiveWorld  # type: ignore[import-not-found]
 
-from engine.exchange.gateway import GatewayError, OrderState, OrderStatus, Side, Unknown
+from engine.exchange.gateway import ExchangeTrade, GatewayError, OrderState, OrderStatus, Side, Unknown
+from engine.exchange.history import Execution
 from engine.live_notices import What
 from engine.reconciliation import Difference, Kind, Remedy
 from generated.trading import Effect, Phase
@@ -185,6 +186,38 @@ def test_an_order_that_is_not_shown_proves_nothing(tmp_path: Path) -> None:
         assert (found.kind, found.remedy) == (Kind.NOT_SHOWN, Remedy.NONE)
     finally:
         world.close()
+
+
+@pytest.mark.parametrize("side", [Side.BUY, Side.SELL])
+def test_a_trade_of_an_earlier_order_that_is_in_no_book_is_found(world: LiveWorld, side: Side) -> None:
+    world.start()
+    world.wait_for(lambda: world.path().count(Phase.POST_TRADE) == 2)
+    world.wait_for(lambda: world.phase() == Phase.IDLE)
+    booked = [entry.details for entry in world.store.journal() if entry.kind == "trade"]
+    earlier = world.data().past_orders[0]
+
+    def execution(trade_id: str, order: str, at: int) -> Execution:
+        trade = ExchangeTrade(trade_id, Decimal("0.5"), Decimal(100), Decimal(0), "USD", at)
+        return Execution(trade, side, "x-9", order)
+
+    long_ago = world.clock.now() - 10 * MINUTE
+    world.exchange.executions = [
+        *(execution(one["trade_id"], one["client_order_id"], long_ago) for one in booked),
+        execution("lost", earlier, long_ago),
+        execution("on its way", earlier, world.clock.now()),
+        execution("by hand", "web_1", long_ago),
+        execution("without an id", "", long_ago),
+    ]
+    found = only([one for one in differences(world) if one.needs_doing])
+    assert (found.kind, found.whose, found.remedy) == (Kind.TRADE_NOT_BOOKED, "ours", Remedy.NONE)
+    assert "Trade lost of our earlier order" in found.text
+    assert f"{side.value} 0.5 BTC at 100" in found.text
+    assert [one.kind for one in differences(world) if one.needs_doing] == [Kind.TRADE_NOT_BOOKED], "until it is booked"
+    world.wait(3 * MINUTE)
+    late = [one for one in differences(world) if one.needs_doing]
+    assert len(late) == 2, "nor did the one that was on its way arrive"
+    world.do(world.bot.reconcile())
+    assert Phase.ERROR not in world.path(), "nothing that is done could mend it"
 
 
 # -- balances --------------------------------------------------------------------------------------------------------
