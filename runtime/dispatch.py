@@ -7,7 +7,7 @@ they were before the event.
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterable, MutableMapping, Sequence
+from collections.abc import Iterable, MutableMapping
 from typing import Any
 
 import msgspec
@@ -115,7 +115,7 @@ class Dispatcher:
             step.ask(effect)
         instance.version, instance.checkpoint = 1, instance.machine.encode(instance.snapshot)
         self._open(step.requested)
-        return step.commit(0, ())
+        return step.commit(0, [])
 
     def _step(
         self,
@@ -134,7 +134,7 @@ class Dispatcher:
         version, checkpoint, snapshot = instance.version, instance.checkpoint, instance.snapshot
         phase = snapshot.phase
         stale = ""
-        finished: tuple[tuple[str, int, str], ...] = ()
+        finished: list[tuple[str, int, str]] = []
         change: PortfolioChange | None = None
         step = self._begin(instance, now)
         if ctx.intent is not None or ctx.generation is not None:
@@ -165,9 +165,9 @@ class Dispatcher:
             failure = error
         else:
             receipt = Receipt(outcome, ctx.event, name, phase, snapshot.phase, instance.version, reason)
-            commit = step.commit(version, finished, change)
             if step.requested:
                 self._open(step.requested)
+            commit = step.commit(version, finished, change)
             if identity and (offered is not None or outcome in _ANSWERED):
                 commit.identities.append((identity, receipt))
                 self.seen.record(name, identity, receipt, now)
@@ -192,7 +192,7 @@ class Dispatcher:
             ctx = EventContext(waiting.event, instance.name, waiting.at, payload)
             if left == 0:
                 error = DispatchError("events that wait lead to events that wait, without end: a cycle")
-                self._fail(instance, ctx, waiting.identity, now, error, (), commits, offered=place)
+                self._fail(instance, ctx, waiting.identity, now, error, [], commits, offered=place)
                 return
             left -= 1
             self._step(instance, ctx, waiting.identity, now, commits, offered=place)
@@ -206,7 +206,7 @@ class Dispatcher:
         identity: str,
         now: int,
         error: Exception,
-        finished: Sequence[tuple[str, int, str]],
+        finished: list[tuple[str, int, str]],
         commits: list[Commit],
         offered: int | None = None,
     ) -> Receipt:
@@ -263,14 +263,14 @@ class Dispatcher:
         for intent in requested:
             self.open_attempts[intent.intent_id] = intent.attempt
 
-    def _finish(self, ctx: EventContext) -> tuple[tuple[str, int, str], ...]:
+    def _finish(self, ctx: EventContext) -> list[tuple[str, int, str]]:
         """What the store must close: the attempt that this event answers, if it is the one that is open."""
         if ctx.intent is None or self.open_attempts.get(ctx.intent) != ctx.attempt:
-            return ()
+            return []
         del self.open_attempts[ctx.intent]
-        return ((ctx.intent, ctx.attempt, ctx.event),)
+        return [(ctx.intent, ctx.attempt, ctx.event)]
 
-    def _stale(self, instance: Instance, ctx: EventContext, finished: Sequence[tuple[str, int, str]]) -> str:
+    def _stale(self, instance: Instance, ctx: EventContext, finished: list[tuple[str, int, str]]) -> str:
         """Why the event comes too late to count; empty when it does not."""
         if ctx.intent is not None and not finished:
             return f"it answers attempt {ctx.attempt} of intent {ctx.intent}, which is not open"
@@ -284,8 +284,8 @@ class _Step(Context[Any], eq=False, gc=False):
     """The work on one event, until it is a commit or is thrown away. Handlers see the surroundings that it is."""
 
     changed: bool = False
-    rows: tuple[AuditRow, ...] = ()
-    requested: tuple[Intent, ...] = ()
+    rows: list[AuditRow] = msgspec.field(default_factory=list)
+    requested: list[Intent] = msgspec.field(default_factory=list)
     raised: tuple[str, ...] = ()
 
     def apply(self, ctx: EventContext, identity: str) -> tuple[Outcome, str]:
@@ -330,7 +330,7 @@ class _Step(Context[Any], eq=False, gc=False):
         if target.raises:
             self.raised += target.raises
         self.changed = True
-        self.rows += (
+        self.rows.append(
             AuditRow(
                 instance.name,
                 instance.version,
@@ -347,7 +347,7 @@ class _Step(Context[Any], eq=False, gc=False):
                 "",
                 "",
                 machine.digest,
-            ),
+            )
         )
         return _HANDLED, ""
 
@@ -398,7 +398,7 @@ class _Step(Context[Any], eq=False, gc=False):
         number, generation = self._numbers.pop(effect), instance.snapshot.generation
         intent = Intent(asked, instance.name, effect, number, request, generation, now, 1, now, now + window)
         intent.decode(definition.request)
-        self.requested += (intent,)
+        self.requested.append(intent)
         return asked
 
     def drop_deferred(self, place: int) -> None:
@@ -417,25 +417,8 @@ class _Step(Context[Any], eq=False, gc=False):
         """Write down what became of an event that led nowhere."""
         instance, payload = self._of, _evidence(ctx.payload)
         digest, phase = instance.machine.digest, instance.phase
-        self.rows += (
-            AuditRow(
-                instance.name,
-                instance.version,
-                self.now,
-                ctx.event,
-                identity,
-                outcome,
-                phase,
-                phase,
-                branch,
-                (),
-                (),
-                payload,
-                reason,
-                error,
-                digest,
-            ),
-        )
+        delivery = (instance.name, instance.version, self.now, ctx.event, identity)
+        self.rows.append(AuditRow(*delivery, outcome, phase, phase, branch, (), (), payload, reason, error, digest))
 
     def settle(self) -> PortfolioChange | None:
         """Make what was staged the account's."""
@@ -451,7 +434,7 @@ class _Step(Context[Any], eq=False, gc=False):
             transaction.rollback()
 
     def commit(
-        self, expected_version: int, finished: Sequence[tuple[str, int, str]], portfolio: PortfolioChange | None = None
+        self, expected_version: int, finished: list[tuple[str, int, str]], portfolio: PortfolioChange | None = None
     ) -> Commit:
         """What must be written."""
         instance = self._of
@@ -465,10 +448,10 @@ class _Step(Context[Any], eq=False, gc=False):
             version,
             instance.snapshot.phase,
             None if version == expected_version else instance.checkpoint,
-            [*self.rows],
+            self.rows,
             [],
-            [*self.requested],
-            [*finished],
+            self.requested,
+            finished,
             portfolio,
         )
 
