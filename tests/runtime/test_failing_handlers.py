@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from runtime_world import Done, Fill, Go, Hands, KeptStore, LabData, World, asynchronous, effect, lab, to
+from runtime_world import Back, Done, Fill, Go, Hands, KeptStore, LabData, World, asynchronous, effect, lab, to
 
 from runtime.definition import Branch, Cell, Defer, OnRestore, PhaseDefinition, Reject, Timeout
-from runtime.errors import StoreError, StoreIntegrityError
+from runtime.errors import DispatchError, StoreError, StoreIntegrityError
 from runtime.events import EventContext, Outcome
 from runtime.machine import Machine, Snapshot
 from runtime.portfolio import Reservation
@@ -375,3 +375,27 @@ def test_data_that_would_not_be_read_back_is_refused_before_it_is_stored() -> No
         setattr(bad.data, name, value)
         with pytest.raises(Exception, match="read back"):
             machine.encode(bad)
+
+
+@asynchronous
+async def test_surroundings_that_a_handler_keeps_open_no_account_after_its_event() -> None:
+    kept: list[Any] = []
+
+    def keep(data: LabData, event: Any, ctx: Any) -> None:
+        kept.append(ctx)
+
+    def spend(data: LabData, event: Any, ctx: Any) -> None:
+        ctx.portfolio.deposit("gift", "USD", Decimal(5))
+        kept.append(ctx)
+
+    table = {"A": {"GO": to("A", do=("keep",)), "BACK": to("A", do=("spend",))}}
+    world = World(lab(table, actions={"keep": keep, "spend": spend}))
+    await world.start("x")
+    await world.send(Go())
+    await world.send(Back())
+    with pytest.raises(DispatchError, match="is over"):
+        _ = kept[0].portfolio
+    with pytest.raises(RuntimeError, match="is over"):
+        kept[1].portfolio.deposit("another", "USD", Decimal(5))
+    await world.worker.deposit("opening", "USD", Decimal(100))
+    assert world.worker.portfolio.cash("USD") == 105
