@@ -37,8 +37,8 @@ WITH written AS (
         SELECT FROM identities
         WHERE account = %(account)s AND instance = %(instance)s AND identity = %(id)s
     )
-    ON CONFLICT (account, id) DO UPDATE
-    SET instance = excluded.instance, event = excluded.event, payload = excluded.payload, at = excluded.at,
+    ON CONFLICT (account, instance, id) DO UPDATE
+    SET event = excluded.event, payload = excluded.payload, at = excluded.at,
         sent_at = excluded.sent_at, refused = NULL
     WHERE inbox.refused IS NOT NULL
     RETURNING message
@@ -82,7 +82,7 @@ def enqueue(
     Args:
         payload: JSON, as the event's type has it.
         at: when it happened, in milliseconds since the epoch (UTC).
-        id: names the event: one that waits already, or was handled lately, is a duplicate. One that was refused is
+        id: names the event among those of the instance: one that waits already, or was handled lately, is a duplicate. One that was refused is
             offered again. Without an id only the identity that the event itself declares is known.
 
     Raises:

@@ -136,7 +136,7 @@ CREATE TABLE inbox (
     at bigint NOT NULL,
     sent_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     refused text,
-    UNIQUE (account, id)
+    UNIQUE (account, instance, id)
 )
 ----
 CREATE INDEX inbox_waiting ON inbox (account, message) WHERE refused IS NULL
