@@ -123,3 +123,6 @@ class ToldStrategy:
         if self.told not in [*ExitReason]:
             return None
         return ExitSignal(ExitReason(self.told), self._exit_price, "as the path says")
+
+    def explain(self, position: PositionView | None) -> str:
+        return f"told {self.told or 'nothing'}"
