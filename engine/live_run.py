@@ -58,6 +58,10 @@ LATE_BAR = 3_000
 _SILENT_BARS = 3
 _ASK_AGAIN = (2_000, 5_000, 15_000, 30_000, 60_000)
 """Pauses (ms) between two tries to read something, the last one for ever."""
+_THIRD_CURRENCY = (
+    "such fees are booked in their own currency, of which the books show less than nothing, and are no part of "
+    "`realised`. Switch them off at the exchange"
+)
 _WORTH_A_LOOK = {
     "BUY_ORDER_REJECTED",
     "SELL_ORDER_REJECTED",
@@ -141,7 +145,7 @@ class LiveRun:
         self.markets = {symbol: all_markets[symbol] for symbol in wanted if symbol in all_markets}
         self.quote = _only_quote(self.markets)
         await self.exchange.gateway.balances()
-        await self._check_rights()
+        await self._check_rights(is_first=not known.totals)
         await self._read_histories(known)
         await self._find_cash(known)
 
@@ -156,8 +160,9 @@ class LiveRun:
                 "(timedatectl set-ntp true, or chrony), then start again."
             )
 
-    async def _check_rights(self) -> None:
-        """Refuse a key that may not trade; what else it may do is told once the bot has started."""
+    async def _check_rights(self, *, is_first: bool) -> None:
+        """Refuse a key that may not trade, and at a first start an account whose fees are in a third currency; what else
+        is known is told once the bot has started."""
         try:
             self._rights = await self.exchange.rights()
         except GatewayError:
@@ -169,10 +174,19 @@ class LiveRun:
                 "read. Allow the key to trade there (never to withdraw), then start again. Nothing was sent."
             )
 
+        if self._rights.burns_token and is_first:
+            raise TradeError(
+                f"The account pays its fees in {self.exchange.name}'s own coin. The books have none of it, and such "
+                'fees would be missing from what trades came to. Switch that off at the exchange (binance: "Use BNB to pay '
+                'for fees"), then start again. Nothing was sent.'
+            )
+
     def _tell_rights(self) -> None:
         name, rights = self.exchange.name, self._rights
         if rights.may_trade is None:
             self._note(f"whether the key may trade was not checked: {name} did not say. The first order will show")
+        if rights.burns_token:
+            self._say(What.TROUBLE, f"the account pays its fees in {name}'s own coin: {_THIRD_CURRENCY}")
         if rights.may_withdraw:
             self._note("the key may withdraw too. Whoever gets hold of it can empty the account: make one that may not")
         if rights.is_bound is False:
@@ -500,6 +514,11 @@ class LiveRun:
                 self._tell(notice)
             if row.event in _WORTH_A_LOOK:
                 self._look_soon.set()
+        for entry in () if commit.portfolio is None else commit.portfolio.entries:
+            fee_in = entry.details.get("fee_currency")
+            if fee_in and fee_in not in (entry.details["base"], entry.details["quote"]):
+                told = f"the fee of trade {entry.details['trade_id']} was {entry.details['fee']} {fee_in}"
+                self._trouble(f"fees in {fee_in}", f"{told}: {_THIRD_CURRENCY}", entry.instance)
 
     # -- reconciliation --------------------------------------------------------------------------------------------
 

@@ -245,8 +245,9 @@ class LiveWorld:
 
     def start(self, *symbols: str) -> LiveRun:
         """A new bot on the store, prepared, started and running."""
-        bot = self.new_bot(*symbols)
+        return self.start_this(self.new_bot(*symbols))
 
+    def start_this(self, bot: LiveRun) -> LiveRun:
         async def begin() -> None:
             await bot.prepare()
             self._stopping = asyncio.Event()

@@ -11,13 +11,13 @@ import msgspec
 import pytest
 from live_world import LIVE, MINUTE, PROMPT, SETTINGS, START, LiveWorld  # type: ignore[import-not-found]
 
-from engine.exchange.gateway import GatewayError
+from engine.exchange.gateway import GatewayError, OrderState
 from engine.exchange.key_rights import KeyRights
 from engine.exchange.outcomes import refuses_key
 from engine.exchange.wire import Cause, Failed
 from engine.live_commands import recover_in
 from engine.live_notices import What
-from engine.live_run import TradeError, prepare_patiently
+from engine.live_run import LiveRun, TradeError, prepare_patiently
 from generated.trading import ErrorOccurred, Phase
 from runtime.errors import StoreError
 from runtime.events import Outcome
@@ -217,6 +217,37 @@ def test_too_little_for_the_smallest_order_is_refused(tmp_path: Path) -> None:
         world.close()
 
 
+def test_an_account_that_pays_fees_in_a_third_currency_is_not_begun_with(world: LiveWorld) -> None:
+    world.exchange.key_rights = KeyRights(may_trade=True, burns_token=True)
+    with pytest.raises(TradeError, match=r"pays its fees in paper's own coin.*Nothing was sent"):
+        world.start()
+    world.exchange.key_rights = KeyRights(may_trade=True)
+    world.start()
+    world.wait_for(lambda: world.phase() == Phase.POSITION)
+    world.kill()
+    world.exchange.key_rights = KeyRights(may_trade=True, burns_token=True)
+    world.start()
+    assert "pays its fees in paper's own coin" in world.lines(What.TROUBLE)[-1], "what is held is looked after"
+    world.wait_for(lambda: world.phase() == Phase.IDLE)
+
+
+def test_the_first_fee_in_a_third_currency_is_told(world: LiveWorld) -> None:
+    on_report = LiveRun._on_report
+
+    def in_bnb(bot: LiveRun, state: OrderState) -> None:
+        trades = tuple(msgspec.structs.replace(one, fee=Decimal("0.01"), fee_currency="BNB") for one in state.trades)
+        on_report(bot, msgspec.structs.replace(state, trades=trades))
+
+    bot = world.new_bot()
+    bot._on_report = in_bnb.__get__(bot)  # type: ignore[method-assign]
+    world.start_this(bot)
+    world.wait_for(lambda: world.phase() == Phase.COOLDOWN)
+    told = [line for line in world.lines(What.TROUBLE) if "BNB" in line]
+    assert len(told) == 1, "for the purchase, and not again for the sale"
+    assert "was 0.01 BNB: such fees are booked in their own currency" in told[0]
+    assert world.bot.worker.portfolio.cash("BNB") < 0
+
+
 # -- what cannot be traded -------------------------------------------------------------------------------------------
 
 
@@ -341,9 +372,7 @@ def test_a_key_that_may_not_trade_ends_the_run(world: LiveWorld) -> None:
     world.start()
     world.exchange.key_refusal = "answered (PermissionDenied, HTTP 401, code -2015)"
     world.bot._look_soon.set()
-    with pytest.raises(
-        TradeError, match=r"-2015\)\), and still answers what it reads: the right to trade was"
-    ):
+    with pytest.raises(TradeError, match=r"-2015\)\), and still answers what it reads: the right to trade was"):
         world.wait(MINUTE)
 
 
