@@ -16,6 +16,8 @@ from runtime.postgres.values import Blobs, Numbers, Texts
 from runtime.store import Commit
 
 _encode = msgspec.json.encode
+_REQUIRED = 28
+"""How many of the arguments have no default: those of instances, audit rows and identities."""
 
 
 class _Timer(msgspec.Struct):
@@ -32,23 +34,29 @@ _decode_timed = msgspec.json.Decoder(_Timed).decode
 
 
 def group_values(commits: Sequence[Commit]) -> list[Any]:
-    """The arguments after those of the lease.
+    """The arguments after those of the lease, without the empty ones at the end.
 
     Raises:
         StoreConflictError: commits of one instance do not follow each other.
     """
-    return [
-        *_instances(commits),
+    changed, unchanged = _instances(commits)
+    values = [
+        *changed,
         *_audit(commits),
         *_identities(commits),
+        Numbers(message for commit in commits for message in commit.answered),
         *_requested(commits),
         *_finished(commits),
+        *unchanged,
         *_portfolio(commits),
-        Numbers(message for commit in commits for message in commit.answered),
     ]
+    last = len(values)
+    while last > _REQUIRED and not values[last - 1]:
+        last -= 1
+    return values[:last]
 
 
-def _instances(commits: Sequence[Commit]) -> list[Any]:
+def _instances(commits: Sequence[Commit]) -> tuple[list[Any], list[Any]]:
     """One write per instance: each commit must follow the one before, the last one's snapshot stays."""
     found: dict[str, int] = {}
     versions: dict[str, int] = {}
@@ -67,8 +75,6 @@ def _instances(commits: Sequence[Commit]) -> list[Any]:
     unchanged = [name for name in found if name not in latest]
     changed = list(latest.values())
     return [
-        Texts(unchanged),
-        Numbers(found[name] for name in unchanged),
         Texts(latest),
         Numbers(found[name] for name in latest),
         Texts(commit.machine for commit in changed),
@@ -78,7 +84,7 @@ def _instances(commits: Sequence[Commit]) -> list[Any]:
         Numbers(commit.at for commit in changed),
         Numbers(_due_at(commit.snapshot) for commit in changed if commit.snapshot is not None),
         Blobs(commit.snapshot for commit in changed if commit.snapshot is not None),
-    ]
+    ], [Texts(unchanged), Numbers(found[name] for name in unchanged)]
 
 
 def _due_at(snapshot: bytes) -> int | None:

@@ -196,23 +196,28 @@ BEGIN
 END $$
 ----
 -- A group of commits. Arrays of one part run in parallel; an instance, an identity, a balance or a reservation occurs
--- once in a group. SQLSTATE PW001 and PW002 as of `fence`, PW002 also for an instance or intent that is not as expected.
+-- once in a group. What is rare comes last, and may be left out. SQLSTATE PW001 and PW002 as of `fence`, PW002 also for an instance or intent that is not as expected.
 CREATE FUNCTION commit_group(
     p_account text, p_worker text, p_epoch bigint, p_previous uuid, p_commit uuid,
-    p_unchanged text[], p_unchanged_version bigint[],
     p_instance text[], p_expected bigint[], p_machine text[], p_digest text[], p_version bigint[], p_phase text[],
     p_updated_at bigint[], p_due_at bigint[], p_snapshot bytea[],
     a_instance text[], a_version bigint[], a_at bigint[], a_event text[], a_identity text[], a_outcome text[],
     a_phase_from text[], a_phase_to text[], a_branch text[], a_actions text[], a_requested text[], a_payload bytea[],
     a_reason text[], a_error text[], a_digest text[],
     i_instance text[], i_identity text[], i_at bigint[], i_receipt bytea[],
-    o_intent_id text[], o_instance text[], o_effect text[], o_number bigint[], o_request bytea[],
-    o_generation bigint[], o_created_at bigint[], o_attempt bigint[], o_claimed_at bigint[], o_deadline bigint[],
-    f_intent_id text[], f_attempt bigint[], f_outcome text[],
-    j_entry_id text[], j_instance text[], j_at bigint[], j_kind text[], j_details text[], j_postings text[],
-    b_ledger_account text[], b_currency text[], b_amount numeric[],
-    r_instance text[], r_currency text[], r_cash numeric[], r_slots bigint[],
-    p_released text[], p_answered bigint[]
+    p_answered bigint[] DEFAULT '{}',
+    o_intent_id text[] DEFAULT '{}', o_instance text[] DEFAULT '{}', o_effect text[] DEFAULT '{}',
+    o_number bigint[] DEFAULT '{}', o_request bytea[] DEFAULT '{}', o_generation bigint[] DEFAULT '{}',
+    o_created_at bigint[] DEFAULT '{}', o_attempt bigint[] DEFAULT '{}', o_claimed_at bigint[] DEFAULT '{}',
+    o_deadline bigint[] DEFAULT '{}',
+    f_intent_id text[] DEFAULT '{}', f_attempt bigint[] DEFAULT '{}', f_outcome text[] DEFAULT '{}',
+    p_unchanged text[] DEFAULT '{}', p_unchanged_version bigint[] DEFAULT '{}',
+    j_entry_id text[] DEFAULT '{}', j_instance text[] DEFAULT '{}', j_at bigint[] DEFAULT '{}',
+    j_kind text[] DEFAULT '{}', j_details text[] DEFAULT '{}', j_postings text[] DEFAULT '{}',
+    b_ledger_account text[] DEFAULT '{}', b_currency text[] DEFAULT '{}', b_amount numeric[] DEFAULT '{}',
+    r_instance text[] DEFAULT '{}', r_currency text[] DEFAULT '{}', r_cash numeric[] DEFAULT '{}',
+    r_slots bigint[] DEFAULT '{}',
+    p_released text[] DEFAULT '{}'
 ) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     written bigint;
