@@ -20,7 +20,7 @@ import pytest
 from engine.settings import KNOBS as ENGINE_KNOBS
 from generated.trading import KNOBS as MACHINE_KNOBS
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "runtime" / "postgres"))
+sys.path.append(str(Path(__file__).parents[1] / "runtime" / "postgres"))
 
 from postgres_server import postgres  # noqa: E402
 
