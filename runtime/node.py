@@ -126,6 +126,7 @@ class _Held:
     def __init__(self, tenure: Tenure) -> None:
         self.tenure = tenure
         self.task: asyncio.Task[None]
+        self.ending: asyncio.Task[None] | None = None
         self.interrupted = False
 
 
@@ -241,7 +242,7 @@ class Node:
             if account in target and account not in mine and not held.tenure.stopping.is_set()
         )
         for account in beyond[: self.settings.pace]:
-            asyncio.create_task(self._end(self._held[account]))  # noqa: RUF006 - it is awaited by the account's own task
+            self._end(self._held[account])
         # Asked for anew: an account may have failed while the database was asked.
         wanted = sorted(mine & self._serves() - self._held.keys()) if self._fatal is None else []
         self._random.shuffle(wanted)
@@ -260,9 +261,9 @@ class Node:
         for account, one in held.items():
             if account in still:
                 one.tenure.renewed(asked_at + self.settings.ttl)
-            elif self._held.get(account) is one and not one.tenure.stopping.is_set():
+            elif self._held.get(account) is one:
                 one.tenure.lost()
-                asyncio.create_task(self._end(one))  # noqa: RUF006
+                self._end(one)
 
     async def _take(self, accounts: Sequence[str]) -> None:
         if not accounts:
@@ -283,6 +284,8 @@ class Node:
         failure: Exception | None = None
         try:
             await self._run_account(tenure)
+            if not tenure.stopping.is_set():
+                failure = RuntimeError("it ended and was not told to")
         except asyncio.CancelledError:
             if not held.interrupted:
                 raise
@@ -321,9 +324,15 @@ class Node:
             News(Turn.TROUBLE, account, f"{text} Tried again in {pause / 1000:.0f} s, here or by another worker.")
         )
 
-    async def _end(self, held: _Held) -> None:
-        """Tell an account to stop; if it does not for long, interrupt it."""
+    def _end(self, held: _Held) -> asyncio.Task[None]:
+        """Tell an account to stop. The task is done when it has, and has been given back."""
         held.tenure.stopping.set()
+        if held.ending is None:
+            held.ending = asyncio.create_task(self._ended(held))
+        return held.ending
+
+    async def _ended(self, held: _Held) -> None:
+        """Wait until an account has stopped; if it does not for long, interrupt it."""
         alarm = asyncio.ensure_future(self._clock.sleep_until(self._clock.now() + self.settings.patience))
         await asyncio.wait((held.task, alarm), return_when=asyncio.FIRST_COMPLETED)
         alarm.cancel()

@@ -49,7 +49,7 @@ class Member:
         self.running: dict[str, Tenure] = {}
         self.news: list[News] = []
         self.fails: dict[str, Exception] = {}
-        self.stubborn = False
+        self.stubborn = self.hasty = False
         self.stopping = asyncio.Event()
         clock = SystemClock()
         self.line = Line(Address(url), f"{self.name} hints", 5_000)
@@ -71,6 +71,8 @@ class Member:
         account = tenure.lease.account
         if account in self.fails:
             raise self.fails[account]
+        if self.hasty:
+            return
         self.running[account] = tenure
         try:
             await tenure.stopping.wait()
@@ -192,6 +194,20 @@ def test_an_account_that_cannot_be_run_is_tried_again_and_keeps_nobody_else_wait
             other = await made.add(["good", "bad"])
             await until(lambda: list(other.running) == ["bad"])
             member.fails.clear()
+
+    asyncio.run(main())
+
+
+def test_an_account_that_ends_by_itself_is_not_taken_again_at_once(url: str) -> None:
+    async def main() -> None:
+        async with cluster(url) as made:
+            await made.register("a")
+            member = await made.add(["a"])
+            member.hasty = True
+            await until(lambda: member.told(Turn.TROUBLE, "a"))
+            assert "it ended and was not told to" in member.told(Turn.TROUBLE, "a")[0]
+            member.hasty = False
+            await until(lambda: loads(member) == [1])
 
     asyncio.run(main())
 

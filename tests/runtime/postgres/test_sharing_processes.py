@@ -237,8 +237,12 @@ def test_what_nobody_can_handle_is_set_aside_with_the_reason_and_may_be_sent_aga
     assert "it is no Done" in refused["json"]
     assert refused.keys() == {"unknown", "event", "payload", "json"}
 
+    # The id is known among those of the instance: the same for another one is another event.
+    assert bots.send("alpha", "DONE", id="unknown") is Enqueued.ACCEPTED
+    until(lambda: bots.notes("alpha") == ["good", ""])
+    assert bots.send("alpha", "DONE", id="unknown") is Enqueued.DUPLICATE
     assert bots.send("alpha", "DONE", '{"note": "mended"}', id="payload") is Enqueued.ACCEPTED
-    until(lambda: bots.notes("alpha") == ["good", "mended"])
+    until(lambda: bots.notes("alpha") == ["good", "", "mended"])
 
 
 def test_a_message_arrives_also_when_nobody_was_told_of_it(bots: Bots) -> None:
