@@ -153,6 +153,11 @@ def check_sending(cluster: Cluster, worker: Process, account: str) -> None:
     assert cluster.ask(*send).out == "accepted, id e1\n"
     worker.wait_for("-> ERROR")
     assert cluster.ask(*send, "--json").json == {"outcome": "duplicate", "id": "e1"}
+    recovered = CliRunner().invoke(app, ["recover", "BTC/USDT", "--account", account, "--db", cluster.url])
+    assert recovered.output == "BTC/USDT: ERROR -> COOLDOWN\n"
+    again = CliRunner().invoke(app, ["recover", "BTC/USDT", "--account", account, "--db", cluster.url])
+    assert again.exit_code == 1
+    assert "there is nothing to recover. Nothing was changed." in again.stderr
     for wrong, why in (
         (("send", account, "BTX/USDT", "ERROR_OCCURRED", failure), "there is no symbol 'BTX/USDT'. It has BTC/USDT."),
         (("send", account, "BTC/USDT", "ERROR_OCCURED", failure), "Did you mean ERROR_OCCURRED?"),
