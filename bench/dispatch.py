@@ -45,7 +45,8 @@ def measure_here(rounds: int, cycles: int, *, peers: bool) -> dict[str, list[flo
     add(BARE, "phasewright (no less is possible)", partial(dispatch_ours.ours, bare=True))
     add(FULL, "phasewright", dispatch_ours.ours)
     add(PARTS, "a duplicate", dispatch_ours.duplicates)
-    add(PARTS, "the snapshot, encoded and checked", dispatch_ours.snapshots)
+    for part, of in dispatch_ours.PARTS.items():
+        add(PARTS, part, of)
     if peers:
         from bench.dispatch_peers import PEERS
 
@@ -85,4 +86,4 @@ def summarise(taken: dict[str, list[float]], versions: dict[str, str], *, in_ci:
 if __name__ == "__main__":
     from bench.dispatch_peers import VERSIONS
 
-    json.dump({"taken": measure_here(rounds=25, cycles=500, peers=True), "versions": VERSIONS}, sys.stdout)
+    json.dump({"taken": measure_here(rounds=60, cycles=100, peers=True), "versions": VERSIONS}, sys.stdout)

@@ -19,10 +19,11 @@ from runtime.definition import (
     Timeout,
 )
 from runtime.dispatch import Dispatcher, Instance
-from runtime.events import EventContext, Outcome
+from runtime.events import EventContext, Outcome, Receipt
 from runtime.idempotency import SeenEvents
 from runtime.machine import Machine
 from runtime.portfolio import Portfolio
+from runtime.store import AuditRow, Commit
 
 Work = Callable[[], object]
 
@@ -219,13 +220,45 @@ def duplicates(cycles: int) -> Work:
     return work
 
 
-def snapshots(cycles: int) -> Work:
-    """Encoding and checking the snapshot alone, as often as the job has steps."""
-    machine = cycle_machine()
-    snapshot = machine.new_snapshot(0)
+def _repeated(part: Callable[[int], object]) -> Callable[[int], Work]:
+    def of(cycles: int) -> Work:
+        def work() -> None:
+            for number in range(cycles * len(STEPS)):
+                part(number)
 
-    def work() -> None:
-        for _ in range(cycles * len(STEPS)):
-            machine.encode(snapshot)
+        return work
 
-    return work
+    return of
+
+
+_MACHINE = cycle_machine()
+_SNAPSHOT = _MACHINE.new_snapshot(0)
+_PAYLOAD = Report()
+_SEEN = SeenEvents(300_000)
+_TEXT = "SLOT_AVAILABLE/0c7f2d5be1a94f0f8d6a3b5e9c1d2e4f/7"
+_RECEIPT = Receipt(Outcome.HANDLED, "SLOT_AVAILABLE", "x", "IDLE", "ENTRY_EVAL", 7)
+
+
+def _recognise(number: int) -> None:
+    _SEEN.get("x", _TEXT, number)
+    _SEEN.record("x", _TEXT, _RECEIPT, number)
+
+
+def _write_down(number: int) -> None:
+    raw, digest = msgspec.json.encode(_PAYLOAD), _MACHINE.digest
+    who = ("x", number, number, "SLOT_AVAILABLE", _TEXT)
+    AuditRow(*who, Outcome.HANDLED, "IDLE", "ENTRY_EVAL", "IDLE/SLOT_AVAILABLE/1", ("count",), (), raw, "", "", digest)
+
+
+def _answer(number: int) -> None:
+    Receipt(Outcome.HANDLED, "SLOT_AVAILABLE", "x", "IDLE", "ENTRY_EVAL", number)
+    Commit("x", _MACHINE.name, _MACHINE.digest, 0, number, number, "ENTRY_EVAL", b"", [], [], [], [], None)
+
+
+PARTS = {
+    "the snapshot, encoded and checked": _repeated(lambda number: _MACHINE.encode(_SNAPSHOT)),
+    "recognised if it comes again": _repeated(_recognise),
+    "the audit row, with the payload as evidence": _repeated(_write_down),
+    "receipt and commit, as objects": _repeated(_answer),
+}
+"""What of an event can be measured alone."""
