@@ -8,31 +8,22 @@ add is not repeatable.
 from __future__ import annotations
 
 import json
-import os
-import random
-import shutil
 import signal
-import socket
 import time
 import urllib.request
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import msgspec
 import psycopg
-import torture_settings as short
-from cluster_checks import LEASE_LOG, lifecycles_of, violations_in_database, violations_of_account
+from cluster_checks import lifecycles_of, violations_in_database, violations_of_account
+from cluster_processes import SERVER, Cluster, Failed, Plan, Slot, tail
 from cluster_proxy import Wires
-from cluster_worker import broken_schema, knobs, prepared
 from own_postgres import PostgresServer
-from torture_market import STAKE, symbols, write_market
-from torture_processes import Child
 from torture_run import fault_kind
-from torture_venue import prepare_venue
 
 from engine import shared_commands
 from runtime.errors import StoreError
@@ -40,21 +31,6 @@ from runtime.postgres.connection import Database
 
 AT_REST = ("IDLE", "WARMUP")
 RECOVERIES = 4
-STOPPING = 30.0
-"""Seconds that a worker may take to hand over everything."""
-
-
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """How large a run is. `seconds` is for how long things go wrong, `settling` within how many more all must have come
-    to rest; a bar lasts `bar` seconds, a lease `lease`."""
-
-    accounts: int
-    symbols: int
-    workers: int
-    seconds: float
-    settling: float
-    bar: int
-    lease: float
 
 
 class Result(msgspec.Struct, kw_only=True):
@@ -81,77 +57,21 @@ class Result(msgspec.Struct, kw_only=True):
     folder: str = ""
 
 
-class Throughput(msgspec.Struct, frozen=True):
-    """Events that so many workers handled in a second."""
-
-    workers: int
-    events_per_second: float
-
-
-class Failed(Exception):  # noqa: N818
-    """The run itself cannot go on."""
-
-
-class _Slot:
-    """A place for a worker, with a wire of its own."""
-
-    def __init__(self, number: int, port: int) -> None:
-        self.number = number
-        self.port = port
-        self.life: Child | None = None
-        self.name = ""
-        self.not_before = 0.0
-        self.goes_on_at = 0.0
-        """When a worker that was stopped goes on; 0 when it is not stopped."""
-        self.ends_by = 0.0
-        """When a worker that was told to end must have done so; 0 when it was not told."""
-
-    @property
-    def is_well(self) -> bool:
-        return self.life is not None and not self.goes_on_at and not self.ends_by
-
-
-class ClusterRun:
-    """Args:
-    server: runs, and has the database `migrated`.
-    mutant: how the protocol is broken, to see that it is found out.
-    """
+class ClusterRun(Cluster):
+    """A run in which all of it is broken."""
 
     def __init__(self, seed: int, plan: Plan, server: PostgresServer, folder: Path, mutant: str | None = None) -> None:
-        self.seed = seed
-        self.plan = plan
-        self.server = server
-        self.mutant = mutant
-        self.folder = folder.absolute()
-        self.symbols = symbols(plan.symbols)
-        self.accounts = [f"venue-{number}" for number in range(1, plan.accounts + 1)]
-        self.chance = random.Random(seed)
-        self.points: Counter[str] = Counter()
-        self.broken: list[str] = []
-        self.lives = 0
+        super().__init__(seed, plan, server, folder, mutant)
         self.recoveries = 0
-        self.venue: Child | None = None
-        self.slots: list[_Slot] = []
         self.wires: Wires
         self._kills: list[tuple[float, str]] = []
         self._hand_overs: list[tuple[float, str]] = []
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder.mkdir(parents=True)
-        self.url = server.new_database()
-        self.database_name = self.url.rpartition("/")[2]
-        for statement in (*LEASE_LOG, *broken_schema(mutant)):
-            server.execute(statement, self.database_name)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.venue_url = f"http://127.0.0.1:{probe.getsockname()[1]}"
-        (self.folder / "script.json").write_text(json.dumps(short.ALWAYS))
-        write_market(self.folder / "market", self.symbols, seed, plan.bar)
 
     def play(self) -> Result:
         """All of it. The folder stays."""
         began = time.monotonic()
         self.wires = Wires(self.server.port, self.plan.workers)
-        self.slots = [_Slot(number, port) for number, port in enumerate(self.wires.ports)]
+        self.slots = [Slot(number, port) for number, port in enumerate(self.wires.ports)]
         try:
             self._start_venue("torture")
             for slot in self.slots:
@@ -165,136 +85,10 @@ class ClusterRun:
             self.broken.append(str(failure))
         finally:
             self.points.update(self.wires.counts())
-            for child in (*(slot.life for slot in self.slots), self.venue):
-                if child is not None:
-                    child.send(signal.SIGCONT)
-                    child.kill()
+            self._kill_all()
             self.wires.close()
         self._count_faults()
         return self._result(time.monotonic() - began)
-
-    def measure(self) -> list[Throughput]:
-        """Nothing goes wrong: what one worker gets done, and what all of them do."""
-        # Straight to the database: a wire that can break costs time.
-        self.slots = [_Slot(number, self.server.port) for number in range(self.plan.workers)]
-        found = []
-        try:
-            self._start_venue("calm")
-            for workers in (1, self.plan.workers):
-                for slot in self.slots[:workers]:
-                    if slot.life is None:
-                        self._start_worker(slot)
-                self._wait_until_all_trade()
-                self._wait_until_shared(workers)
-                before, began = self._handled(), time.monotonic()
-                while time.monotonic() < began + self.plan.seconds:
-                    self._note_deaths()
-                    time.sleep(0.1)
-                took = time.monotonic() - began
-                found.append(Throughput(workers, round((self._handled() - before) / took, 1)))
-            self._stop_workers()
-        finally:
-            for child in (*(slot.life for slot in self.slots), self.venue):
-                if child is not None:
-                    child.kill()
-        if self.broken:
-            raise Failed("; ".join(self.broken))
-        return found
-
-    def _handled(self) -> int:
-        return int(self._ask("SELECT count(*) FROM audit WHERE outcome = 'handled'")[0][0])
-
-    def _wait_until_shared(self, workers: int) -> None:
-        """Until each has its part, and for a while longer."""
-        until = time.monotonic() + self.plan.settling
-        most = -(-self.plan.accounts // workers)
-        while time.monotonic() < until:
-            self._note_deaths()
-            held = self._ask(
-                "SELECT count(*) FROM accounts WHERE expires_at > clock_timestamp() AND holder IS NOT NULL "
-                "GROUP BY holder"
-            )
-            if len(held) == workers and sum(one for (one,) in held) == self.plan.accounts and max(held)[0] <= most:
-                time.sleep(10)
-                return
-            time.sleep(0.2)
-        raise Failed(f"after {self.plan.settling:.0f} s the accounts are not shared evenly: {held}")
-
-    # -- processes -------------------------------------------------------------------------------------------------
-
-    def _start_venue(self, faults: str) -> None:
-        arguments = ["venue", "--control", "--json", "--db", str(self.folder / "venue.db")]
-        arguments += ["--accounts", str(self.plan.accounts), "--port", self.venue_url.rpartition(":")[2]]
-        arguments += ["--data", str(self.folder / "market"), "--seed", str(self.seed), "--faults", faults]
-        arguments += ["--parts", ("never", "some", "most")[self.seed % 3], "--weight", "0", "--orders", "0"]
-        arguments += ["--script", str(self.folder / "script.json"), "--balance", f"USDT={STAKE * len(self.symbols)}"]
-        for name in self.symbols:
-            arguments += ["--symbol", name]
-        prepare = partial(prepare_venue, self.folder / "counts")
-        self.venue = Child(arguments, _environment(), self.folder / "venue.log", prepare, self.folder)
-        until = time.monotonic() + 120
-        while time.monotonic() < until:
-            if self.venue.poll() is not None:
-                raise Failed(f"the venue ended with {self.venue.status}: {_tail(self.folder / 'venue.log')}")
-            try:
-                self._request("state")
-            except OSError:
-                time.sleep(0.05)
-            else:
-                return
-        raise Failed("the venue does not answer")
-
-    def _start_worker(self, slot: _Slot) -> None:
-        self.lives += 1
-        slot.name = f"w{slot.number}-life{self.lives}"
-        url = f"postgresql://owner@127.0.0.1:{slot.port}/{self.database_name}?sslmode=disable&gssencmode=disable"
-        arguments = ["work", "--db", url, "--accounts", str(self.folder / "venue.db.accounts.toml")]
-        arguments += ["--name", slot.name, "--lease", str(self.plan.lease), "--connections", "4"]
-        environment = _environment() | knobs(len(self.symbols), self.plan.bar)
-        log = self.folder / f"{slot.name}.log"
-        slot.life = Child(arguments, environment, log, prepared(self.mutant), self.folder)
-
-    def _wait_until_all_trade(self) -> None:
-        until = time.monotonic() + self.plan.settling
-        while time.monotonic() < until:
-            started = self._ask("SELECT count(DISTINCT account) FROM instances")[0][0]
-            if started == self.plan.accounts:
-                return
-            self._note_deaths()
-            time.sleep(0.2)
-        raise Failed(f"after {self.plan.settling:.0f} s not all accounts have begun: {started} of {self.plan.accounts}")
-
-    def _keep_alive(self) -> None:
-        self._note_deaths()
-        for slot in self.slots:
-            if slot.life is None and time.monotonic() >= slot.not_before:
-                self._start_worker(slot)
-
-    def _note_deaths(self) -> None:
-        now = time.monotonic()
-        for slot in self.slots:
-            if slot.life is None:
-                continue
-            if slot.goes_on_at and now >= slot.goes_on_at:
-                slot.life.send(signal.SIGCONT)
-                slot.goes_on_at = 0.0
-            status = slot.life.poll()
-            if status is None and not (slot.ends_by and now > slot.ends_by):
-                continue
-            log = _tail(self.folder / f"{slot.name}.log")
-            if status == 1 and log.startswith("error:") and "cannot connect" in log:
-                # It never began. Whoever starts workers starts them again.
-                self.points["worker started while the database was away"] += 1
-                slot.not_before = now + 0.5
-            elif not slot.ends_by or status != 0:
-                how = "told to stop, " if slot.ends_by else "by itself, "
-                self.broken.append(f"{how}worker {slot.name} ended with {status}: {log}")
-                slot.life.kill()
-            slot.life, slot.ends_by, slot.goes_on_at = None, 0.0, 0.0
-
-    def _well(self) -> _Slot | None:
-        well = [slot for slot in self.slots if slot.is_well]
-        return self.chance.choice(well) if well else None
 
     # -- what goes wrong -------------------------------------------------------------------------------------------
 
@@ -326,13 +120,20 @@ class ClusterRun:
             self._keep_alive()
             blow = self.chance.choices([one for _, one in blows], [weight for weight, _ in blows])[0]
             (first.pop() if first else blow)()
-            pause = time.monotonic() + self.chance.uniform(0.1, 0.5) * lease
+            pause = time.monotonic() + self.chance.uniform(0.3, 1.7) * self.plan.pace
             while time.monotonic() < pause:
                 self._keep_alive()
                 time.sleep(0.02)
             if time.monotonic() > checked + self.plan.seconds / 3:
                 self._check_point()
                 checked = time.monotonic()
+
+    def _well(self) -> Slot | None:
+        """One that is, if there is such, at work."""
+        well = [slot for slot in self.slots if slot.is_well]
+        holders = [holder for (holder,) in self._ask("SELECT holder FROM accounts WHERE holder IS NOT NULL")]
+        at_work = [slot for slot in well if any(holder.startswith(f"{slot.name}-") for holder in holders)]
+        return self.chance.choice(at_work or well) if well else None
 
     def _kill(self) -> None:
         slot = self._well()
@@ -360,17 +161,12 @@ class ClusterRun:
     def _hand_over(self) -> None:
         slot = self._well()
         # One that has not yet begun would just be ended.
-        if slot is None or not _tail(self.folder / f"{slot.name}.log"):
+        if slot is None or not tail(self.folder / f"{slot.name}.log"):
             return
         self._end_in_order(slot)
         self._hand_overs.append((time.time(), slot.name))
         self.points["worker told to stop"] += 1
         slot.not_before = time.monotonic() + self.chance.uniform(0.0, self.plan.lease)
-
-    def _end_in_order(self, slot: _Slot) -> None:
-        assert slot.life is not None
-        slot.life.send(signal.SIGTERM)
-        slot.ends_by = time.monotonic() + STOPPING
 
     def _restart_database(self, how: str) -> None:
         self.server.kill() if how == "immediate" else self.server.stop()
@@ -463,14 +259,6 @@ class ClusterRun:
         rows = self._ask("SELECT account FROM accounts WHERE holder IS NULL OR expires_at <= clock_timestamp()")
         return f"without a worker: {', '.join(name for (name,) in rows) or 'none'}"
 
-    def _stop_workers(self) -> None:
-        for slot in self.slots:
-            if slot.is_well:
-                self._end_in_order(slot)
-        while any(slot.life for slot in self.slots):
-            self._note_deaths()
-            time.sleep(0.02)
-
     def _compare(self) -> None:
         self._check_point()
         database = Database(self.url, "torture", connections=1, read_only=True)
@@ -482,7 +270,7 @@ class ClusterRun:
             database.close()
         for log in sorted(self.folder.glob("*.log")):
             if "Traceback" in log.read_text(errors="replace"):
-                self.broken.append(f"a traceback in {log.name}: {_tail(log)}")
+                self.broken.append(f"a traceback in {log.name}: {tail(log)}")
 
     def _result(self, seconds: float) -> Result:
         taken, at_work = self._take_overs(self._kills)
@@ -540,26 +328,6 @@ class ClusterRun:
                     at_work.append(first / 1000 - ended_at)
         return taken, at_work
 
-    # -- asking ----------------------------------------------------------------------------------------------------
-
-    def _ask(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
-        with psycopg.connect(self.url, autocommit=True) as connection:
-            return connection.execute(query.encode(), values).fetchall()
-
-    def _request(self, name: str, body: Any = None) -> Any:
-        data = None if body is None else json.dumps(body).encode()
-        for attempt in range(40):
-            try:
-                with urllib.request.urlopen(
-                    urllib.request.Request(f"{self.venue_url}/venue/{name}", data), timeout=60
-                ) as answer:
-                    return json.loads(answer.read())
-            except OSError:
-                if (name == "state" and data is None) or attempt == 39:
-                    raise
-                time.sleep(0.1)
-        raise AssertionError
-
     def _count_faults(self) -> None:
         journal = self.folder / "venue.db.journal"
         for line in journal.read_text().splitlines() if journal.exists() else ():
@@ -568,17 +336,5 @@ class ClusterRun:
                 self.points[fault_kind(fault)] += 1
 
 
-SERVER = ("fsync=off", "max_connections=200")
-"""The server is killed, its machine is not: what it has written stays in the system's memory."""
-
-
 def _middle_and_most(seconds: list[float]) -> dict[str, float]:
     return {"median": round(median(seconds), 2), "most": round(max(seconds), 2)} if seconds else {}
-
-
-def _environment() -> dict[str, str]:
-    return {name: os.environ[name] for name in ("PATH", "HOME", "PYTHONPATH", "LANG") if name in os.environ}
-
-
-def _tail(log: Path) -> str:
-    return log.read_text(errors="replace")[-1_500:] if log.exists() else ""

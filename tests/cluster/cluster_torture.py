@@ -22,7 +22,9 @@ import msgspec
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parents[1]), str(HERE.parent / "torture"), str(HERE.parent / "runtime" / "postgres")]
 
-from cluster_run import SERVER, ClusterRun, Plan, Result  # noqa: E402
+from cluster_processes import SERVER, Plan  # noqa: E402
+from cluster_run import ClusterRun, Result  # noqa: E402
+from cluster_throughput import ThroughputRun  # noqa: E402
 from cluster_worker import MUTANTS  # noqa: E402
 from own_postgres import PostgresServer, make_server  # noqa: E402
 from torture_processes import import_everything  # noqa: E402
@@ -42,6 +44,7 @@ def main() -> int:
     parser.add_argument("--settling", type=float, default=90, help="seconds until all must have come to rest")
     parser.add_argument("--bar", type=int, default=1, help="seconds that a bar lasts")
     parser.add_argument("--lease", type=float, default=3, help="seconds that a lease lasts")
+    parser.add_argument("--pace", type=float, default=1, help="seconds between two blows, on average")
     parser.add_argument("--results", type=Path, default=Path("var/cluster-torture"))
     parser.add_argument("--mutant", choices=MUTANTS, help="break the protocol in this way: something must come of it")
     parser.add_argument("--throughput", action="store_true", help="break nothing; compare one worker with all of them")
@@ -55,6 +58,7 @@ def main() -> int:
         settling=options.settling,
         bar=options.bar,
         lease=options.lease,
+        pace=options.pace,
     )
     options.results.mkdir(parents=True, exist_ok=True)
     import_everything()
@@ -65,7 +69,8 @@ def main() -> int:
         server = started_server(place)
         try:
             if options.throughput:
-                for measured in ClusterRun(options.first_seed, plan, server, options.results / "throughput").measure():
+                folder = options.results / "throughput"
+                for measured in ThroughputRun(options.first_seed, plan, server, folder).measure():
                     print(f"{measured.workers} workers: {measured.events_per_second} events per second", flush=True)
                 return 0
             seeds = (
@@ -127,7 +132,7 @@ def tell(result: Result) -> None:
         print(
             f"    kept: {result.folder}\n    replay: python tests/cluster/cluster_torture.py --seed {result.seed} "
             f"--accounts {plan.accounts} --symbols {plan.symbols} --workers {plan.workers} --seconds {plan.seconds:g} "
-            f"--bar {plan.bar} --lease {plan.lease:g}",
+            f"--bar {plan.bar} --lease {plan.lease:g} --pace {plan.pace:g}",
             flush=True,
         )
 
