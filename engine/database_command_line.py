@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -69,3 +70,27 @@ def accept_failover(url: Url, json: Json = False) -> None:
         print_json(accepted)
     else:
         typer.echo(f"Can be taken again: {', '.join(accepted)}." if accepted else "No account waits for this.")
+
+
+@app.command()
+def move(
+    file: Annotated[Path, typer.Argument(help="A bot's database.", metavar="FILE", dir_okay=False, show_default=False)],
+    url: Url,
+    account: Annotated[str, typer.Option("--account", help="What the account will be called.")],
+    json: Json = False,
+) -> None:
+    """Move a bot's database from a file into PostgreSQL.
+
+    All of it in one transaction, or nothing. The file can then no longer be used, so that no second bot trades on it,
+    and says where it went. The bot must be stopped. Its next start: --db URL --account NAME.
+    """
+    from runtime.postgres.moving import move as move_database
+
+    moved = move_database(file, url, account)
+    if json:
+        print_json(moved)
+    else:
+        typer.echo(
+            f"{moved.audit:,} audit rows, {moved.entries:,} journal entries and {moved.instances} symbols are in "
+            f"account {account} now. Go on with --db URL --account {account}; {file} is a tombstone."
+        )

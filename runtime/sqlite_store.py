@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,9 @@ from runtime.store import AuditRow, Commit, StoredInstance, StoredState
 
 APPLICATION_ID = 0x50485357  # "PHSW"
 SCHEMA_VERSION = 2
+MOVED = 1_000_000
+"""Added to the schema version of a database whose bot is elsewhere now."""
+_MOVED_TO = "SELECT value FROM meta WHERE key = 'moved to'"
 
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
@@ -159,6 +162,11 @@ class SqliteStore:
                 f"{self.path}: this is a database of another program. Nothing was written to it. "
                 "Give another file with --db."
             )
+        if version >= MOVED:
+            raise StoreError(
+                f"{self.path}: this database was moved to {self._one(_MOVED_TO)}. Go on there, with --db and "
+                "--account. If it is not there, the move was interrupted: `phasewright db move` takes it up again."
+            )
         if version != SCHEMA_VERSION:
             raise StoreError(
                 f"{self.path}: the database has schema version {version}, this program reads version "
@@ -222,6 +230,33 @@ class SqliteStore:
         """Write on the database what it belongs to; it replaces what was there under `key`."""
         with self._explained("write"), self._transaction():
             self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (f"label:{key}", value))
+
+    @staticmethod
+    def moved_to(path: Path) -> str | None:
+        """Where a database was moved to, or was about to be when the move was interrupted; None for any other file."""
+        if not path.is_file():
+            return None
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db, suppress(sqlite3.Error):
+            if db.execute("PRAGMA user_version").fetchone()[0] >= MOVED:
+                return str(db.execute(_MOVED_TO).fetchone()[0])
+        return None
+
+    def move_away(self, to: str) -> None:
+        """Let nobody open the file any more, and tell whoever tries that its bot is at `to`. This store still can."""
+        with self._explained("write"), self._transaction():
+            self._db.execute("INSERT OR REPLACE INTO meta VALUES ('moved to', ?)", (to,))
+            self._db.execute(f"PRAGMA user_version = {MOVED + SCHEMA_VERSION}")
+
+    @staticmethod
+    def move_back(path: Path) -> None:
+        """Undo `move_away`. Raises StoreError when another process uses the file."""
+        lock = SqliteStore._acquire(path)
+        try:
+            with closing(sqlite3.connect(path, isolation_level=None)) as db:
+                version = db.execute("PRAGMA user_version").fetchone()[0]
+                db.execute(f"PRAGMA user_version = {version - MOVED}")
+        finally:
+            lock.release()
 
     def load(self) -> StoredState:
         with self._explained("read"):

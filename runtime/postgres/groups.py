@@ -82,12 +82,12 @@ def _instances(commits: Sequence[Commit]) -> tuple[list[Any], list[Any]]:
         Numbers(commit.version for commit in changed),
         Texts(commit.phase for commit in changed),
         Numbers(commit.at for commit in changed),
-        Numbers(_due_at(commit.snapshot) for commit in changed if commit.snapshot is not None),
+        Numbers(due_at(commit.snapshot) for commit in changed if commit.snapshot is not None),
         Blobs(commit.snapshot for commit in changed if commit.snapshot is not None),
     ], [Texts(unchanged), Numbers(found[name] for name in unchanged)]
 
 
-def _due_at(snapshot: bytes) -> int | None:
+def due_at(snapshot: bytes) -> int | None:
     """When the instance's timer is due. A snapshot that cannot be read is stored all the same, as by every store."""
     try:
         timer = _decode_timed(snapshot).timer
