@@ -78,6 +78,14 @@ class Books(msgspec.Struct, frozen=True):
     reserved: dict[str, Decimal]
 
 
+class Worth(msgspec.Struct, frozen=True):
+    """What a symbol holds, and what the best bid would bring for it (in quote currency, before fees)."""
+
+    held: Decimal
+    bid: Decimal
+    value: Decimal
+
+
 def books_of(worker: Worker, namespace: str) -> Books:
     """The books of a running bot."""
     balances = worker.portfolio.balances()

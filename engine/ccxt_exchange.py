@@ -16,7 +16,7 @@ from engine.exchange.history import Execution, History
 from engine.exchange.key_rights import KeyRights
 from engine.exchange.order_feed import LiveOrders, OrderFeed
 from engine.exchange.server_clock import ServerClock, monotonic
-from engine.exchange.wire import Failed
+from engine.exchange.wire import Failed, Ticker
 from engine.market_data.candles import Candle
 from runtime.clock import Clock
 from runtime.errors import ConfigError
@@ -80,6 +80,10 @@ class CcxtExchange:
                 return str(timeframe)
         known = ", ".join(self._client.timeframes)
         raise ConfigError(f"TIMEFRAME: {self.name} has no bars of {length // 1000} s; it has {known}.")
+
+    async def ticker(self, symbol: str) -> Ticker:
+        """What the market of `symbol` shows at the moment. Raises GatewayError."""
+        return await self.gateway.read(lambda: self._wire.ticker(symbol), f"the ticker of {symbol}")
 
     async def news(self, symbol: str, since: int) -> Sequence[Execution] | None:
         if not self._has_history:

@@ -259,6 +259,7 @@ def reconcile(
         print_json(compared)
     else:
         terminal.show_differences(console(), compared.differences, compared.left_out)
+        terminal.show_worth(console(), compared.worth)
     if any(difference.needs_doing for difference in compared.differences):
         raise typer.Exit(FOUND)
 

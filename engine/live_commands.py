@@ -10,11 +10,12 @@ from pathlib import Path
 
 import msgspec
 
-from engine.account_books import live_orders, stored_books
+from engine.account_books import Books, Worth, live_orders, stored_books
 from engine.accounts_file import load_accounts
 from engine.ccxt_exchange import CcxtExchange
 from engine.exchange.claimed_gateway import MAX_OFFSET
 from engine.exchange.credentials import load_credentials
+from engine.exchange.gateway import GatewayError
 from engine.exchange.history import Execution
 from engine.live_account import (
     Mode,
@@ -140,12 +141,13 @@ async def recover_in(bot: LiveRun, symbol: str) -> Answer:
     return Answer(before, after, note)
 
 
-class Compared(msgspec.Struct, frozen=True):
+class Compared(msgspec.Struct, frozen=True, omit_defaults=True):
     """How an exchange and the books differ, and the symbols, with their phase, that were left out: what becomes of
-    their order is being asked just now."""
+    their order is being asked just now. `worth` is by symbol, for what is held and has a bid."""
 
     differences: list[Difference]
     left_out: dict[str, str]
+    worth: dict[str, Worth] = {}
 
 
 async def reconcile(
@@ -209,9 +211,19 @@ async def reconcile(
             )
             found = await reconciler.differences()
             books = stored_books(store.load(), store.namespace)
-            return Compared(found, {one.symbol: str(one.phase) for one in books.symbols.values() if one.is_asking})
+            asking = {one.symbol: str(one.phase) for one in books.symbols.values() if one.is_asking}
+            return Compared(found, asking, await _worth(exchange, books))
         finally:
             await exchange.close()
+
+
+async def _worth(exchange: CcxtExchange, books: Books) -> dict[str, Worth]:
+    found = {}
+    for one in books.symbols.values():
+        with suppress(GatewayError):
+            if one.held > 0 and (bid := (await exchange.ticker(one.symbol)).bid) is not None:
+                found[one.symbol] = Worth(one.held, bid, one.held * bid)
+    return found
 
 
 def symbols_in(texts: Sequence[str]) -> tuple[str, ...]:

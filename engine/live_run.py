@@ -161,8 +161,8 @@ class LiveRun:
             )
 
     async def _check_rights(self, *, is_first: bool) -> None:
-        """Refuse a key that may not trade, and at a first start an account whose fees are in a third currency; what else
-        is known is told once the bot has started."""
+        """Refuse a key that may not trade, and at a first start an account whose fees are in a third currency; the rest
+        is told once the bot has started."""
         try:
             self._rights = await self.exchange.rights()
         except GatewayError:
@@ -177,8 +177,8 @@ class LiveRun:
         if self._rights.burns_token and is_first:
             raise TradeError(
                 f"The account pays its fees in {self.exchange.name}'s own coin. The books have none of it, and such "
-                'fees would be missing from what trades came to. Switch that off at the exchange (binance: "Use BNB to pay '
-                'for fees"), then start again. Nothing was sent.'
+                "fees would be missing from what trades came to. Switch that off at the exchange (binance: 'Use BNB to "
+                "pay for fees'), then start again. Nothing was sent."
             )
 
     def _tell_rights(self) -> None:

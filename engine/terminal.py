@@ -14,6 +14,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from engine.account_books import Worth
 from engine.books import AccountStatus
 from engine.exchange.capabilities import Exchange
 from engine.reconciliation import Difference, Remedy
@@ -161,6 +162,13 @@ def show_differences(console: Console, found: Sequence[Difference], left_out: Ma
         console.print(f"{len(found)} difference{'' if len(found) == 1 else 's'}")
     else:
         console.print("All that was compared agrees." if left_out else "The exchange and the books agree.")
+
+
+def show_worth(console: Console, worth: Mapping[str, Worth]) -> None:
+    """What is held, at the best bid."""
+    for symbol, one in worth.items():
+        base, _, quote = symbol.partition("/")
+        console.print(f"{symbol}  {one.held:f} {base} held, worth {one.value:.2f} {quote} at the bid of {one.bid:f}")
 
 
 def show_exchanges(console: Console, exchanges: Iterable[Exchange]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from engine.exchange.capabilities import Exchange
 from engine.exchange.gateway import ExchangeTrade, Market, Side
-from engine.exchange.wire import WireOrder
+from engine.exchange.wire import Ticker, WireOrder
 from engine.market_data.candles import Candle
 from runtime.ledger import check_amount
 
@@ -91,6 +91,22 @@ def exchange_trade(trade: Mapping[str, Any]) -> ExchangeTrade:
         except ValueError as error:
             raise Unreadable(f"a trade that can be booked, but {told}: {error}") from None
     return read
+
+
+def ticker(shown: Mapping[str, Any]) -> Ticker:
+    """Prices of the moment. Raises Unreadable where there is none at all."""
+    found = Ticker(*(_price_or_none(shown.get(name)) for name in ("last", "bid", "ask")))
+    if found.last is found.bid is found.ask is None:
+        raise Unreadable("a price")
+    return found
+
+
+def _price_or_none(value: Any) -> Decimal | None:
+    price = _exact_or_none(value)
+    if price is not None and price < 0:
+        raise Unreadable(f"a price, but {price}")
+    # An empty side of the book is shown as zero.
+    return price or None
 
 
 def candle(row: Sequence[Any], length: int) -> Candle:

@@ -12,12 +12,12 @@ from typing import Any, TypeVar
 from engine.exchange.answers import complaint, holds_list, retry_after
 from engine.exchange.capabilities import Exchange, Expiry, LookUp, Trades
 from engine.exchange.ccxt_client import OBSERVED, PINNED, Observation, Pin
-from engine.exchange.ccxt_replies import Unreadable, candle, exact, exchange_trade, market_rules, wire_order
+from engine.exchange.ccxt_replies import Unreadable, candle, exact, exchange_trade, market_rules, ticker, wire_order
 from engine.exchange.credentials import Credentials
 from engine.exchange.gateway import ExchangeTrade, Market, OrderRequest, OrderType, Side
 from engine.exchange.history import Execution
 from engine.exchange.key_rights import KeyRights, read_rights
-from engine.exchange.wire import Cause, Failed, Reply, WireOrder
+from engine.exchange.wire import Cause, Failed, Reply, Ticker, WireOrder
 from engine.market_data.candles import Candle
 
 AnswerT = TypeVar("AnswerT")
@@ -105,6 +105,14 @@ class CcxtWire:
         async def ask() -> Sequence[Candle]:
             rows = await self._client.fetch_ohlcv(symbol, timeframe, since, _BARS)
             return [candle(row, length) for row in rows]
+
+        return await self._known(ask)
+
+    async def ticker(self, symbol: str) -> Ticker | Failed:
+        """What the market of `symbol` shows at the moment."""
+
+        async def ask() -> Ticker:
+            return ticker(await self._client.fetch_ticker(symbol))
 
         return await self._known(ask)
 

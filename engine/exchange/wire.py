@@ -88,6 +88,14 @@ class WireOrder(msgspec.Struct, frozen=True):
 Reply = WireOrder | Failed
 
 
+class Ticker(msgspec.Struct, frozen=True):
+    """What a market shows at the moment, in quote currency; None for whatever it does not."""
+
+    last: Decimal | None
+    bid: Decimal | None
+    ask: Decimal | None
+
+
 class Wire(Protocol):
     """One account on one exchange. No method raises for what an exchange, or the way to it, can do."""
 

@@ -79,6 +79,10 @@ def test_a_trade_a_kill_in_the_middle_of_an_order_a_stop_and_a_revoked_key(bots:
     bot.wait_for("WARMUP -> IDLE")
     bots.until_bought(bot)
     bot.wait_for("-> POSITION  BUY_ORDER_FILLED")
+    compared = phasewright("reconcile", "--db", "bot.db", "--json", cwd=bots.folder, env=bots.venue.keys)
+    worth = compared.json["worth"]["BTC/USDT"]
+    assert Decimal(worth["bid"]) == 97, "as the venue's ticker shows it"
+    assert Decimal(worth["value"]) == Decimal(worth["held"]) * 97 > 9_000
     venue.price(100)
     bot.wait_for("POST_TRADE -> COOLDOWN")
     bot.wait_for("COOLDOWN -> IDLE")

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from engine.exchange.ccxt_replies import Unreadable, candle, exact, exchange_trade, wire_order
+from engine.exchange.ccxt_replies import Unreadable, candle, exact, exchange_trade, ticker, wire_order
 from engine.exchange.gateway import ExchangeTrade
+from engine.exchange.wire import Ticker
 
 TRADE = {
     "id": "77",
@@ -96,3 +97,20 @@ def test_a_bar_without_a_price_is_not_judged_by(place: int) -> None:
 def test_an_order_cannot_have_filled_less_than_nothing() -> None:
     with pytest.raises(Unreadable, match="filled amount, but -1"):
         wire_order({"id": "1", "filled": "-1"})
+
+
+@pytest.mark.parametrize(
+    ("shown", "read"),
+    [
+        ({"last": "30000.10", "bid": "30000", "ask": "30001"}, ("30000.1", "30000", "30001")),
+        ({"last": "0.00000012", "bid": "0", "ask": None}, ("0.00000012", None, None)),
+    ],
+)
+def test_a_ticker_is_read_exactly(shown: dict[str, Any], read: tuple[str | None, ...]) -> None:
+    assert ticker(shown) == Ticker(*(None if price is None else Decimal(price) for price in read))
+
+
+@pytest.mark.parametrize("shown", [{}, {"last": None, "bid": "0"}, {"last": "-1"}, {"bid": 0.1}])
+def test_a_ticker_without_a_price_says_nothing(shown: dict[str, Any]) -> None:
+    with pytest.raises(Unreadable):
+        ticker(shown)
