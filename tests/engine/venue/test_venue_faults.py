@@ -15,7 +15,7 @@ import httpx
 import pytest
 from venue_world import ServedVenue, code
 
-from engine.venue.fates import CALM, HOSTILE, Do, Fates, Profile, StreamChances
+from engine.venue.fates import CALM, HOSTILE, Do, Fates, Profile, Rule, StreamChances
 from engine.venue.script import ScriptError, read_script
 
 
@@ -279,3 +279,11 @@ def test_a_profile_at_run_time(venue: ServedVenue) -> None:
     venue.tell("profile", name="calm")
     assert venue.buy("mine").json()["status"] == "FILLED"
     assert Decimal(venue.books()["balances"]["BTC"]["free"]) > 1
+
+
+def test_a_script_counts_anew_when_its_venue_is_started_again() -> None:
+    third = Rule(request="POST order", nth=3, do=Do.MUTE)
+    for _ in range(2):
+        started = Fates(1, CALM, [third])
+        met = [started.decide("POST order", f"order-{n}", is_write=True, is_signed=True).do for n in range(4)]
+        assert met == [Do.ANSWER, Do.ANSWER, Do.MUTE, Do.ANSWER]
