@@ -306,6 +306,32 @@ def test_a_database_with_another_history_is_not_traded_in_until_somebody_says_so
     asyncio.run(main())
 
 
+def test_a_promoted_standby_is_another_history(postgres: PostgresServer, url: str) -> None:
+    def fail_over() -> None:
+        postgres.stop()
+        (postgres.folder / "data" / "standby.signal").touch()
+        postgres.start()
+        postgres.execute("SELECT pg_promote()")
+
+    async def main() -> None:
+        async with cluster(url) as made:
+            await made.register("a")
+            member = await made.add(["a"])
+            await until(lambda: loads(member) == [1])
+            tenure = member.running["a"]
+            await asyncio.to_thread(fail_over)
+            await until(lambda: any("accept-failover" in text for text in member.told(Turn.TROUBLE, "a")))
+            assert not tenure.may_act()
+            assert loads(member) == [0]
+            line = Line(Address(url), "test", 5_000)
+            assert await accept_failover(line) == ["a"]
+            assert await accept_failover(line) == []
+            await line.close()
+            await until(lambda: loads(member) == [1])
+
+    asyncio.run(main())
+
+
 def test_a_database_that_goes_away_is_waited_for(postgres: PostgresServer, url: str) -> None:
     async def main() -> None:
         async with cluster(url) as made:
