@@ -40,9 +40,9 @@ class Leases(Protocol):
 
     worker: str
 
-    async def renew(self, held: Sequence[Lease], serves: Set[str]) -> set[str]:
+    async def renew(self, held: Sequence[Lease], serves: Set[str]) -> Mapping[str, bool]:
         """Say that the worker is alive and can serve these accounts, and renew what it holds. Returns the accounts that
-        are still its own."""
+        are still its own; with False, those whose leases are as old as they were, because a commit takes so long."""
         ...
 
     async def census(self) -> Census:
@@ -260,7 +260,8 @@ class Node:
         still = await self._leases.renew([one.tenure.lease for one in held.values()], serves)
         for account, one in held.items():
             if account in still:
-                one.tenure.renewed(asked_at + self.settings.ttl)
+                if still[account]:
+                    one.tenure.renewed(asked_at + self.settings.ttl)
             elif self._held.get(account) is one:
                 one.tenure.lost()
                 self._end(one)

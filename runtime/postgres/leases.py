@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Sequence, Set
+from contextlib import suppress
 
+from runtime.errors import StoreError
 from runtime.node import Census
 from runtime.postgres.connection import Address
 from runtime.postgres.lease import Lease
@@ -25,11 +27,26 @@ VALUES (%(worker)s, clock_timestamp(), clock_timestamp(), %(serves)s)
 ON CONFLICT (worker) DO UPDATE SET seen_at = clock_timestamp(), serves = excluded.serves
 RETURNING CASE WHEN xmax = 0 THEN pg_notify('{CHANNEL}', '')::text END
 """
+_HELD = f"""
+accounts.account = held.account AND accounts.epoch = held.epoch AND holder = %(worker)s AND timeline = {TIMELINE}
+"""
 _RENEW = f"""
+WITH held AS (SELECT * FROM unnest(%(accounts)s::text[], %(epochs)s::bigint[]) AS held (account, epoch)),
+free AS (SELECT accounts.account FROM accounts, held WHERE {_HELD} FOR NO KEY UPDATE OF accounts SKIP LOCKED),
+renewed AS (
+    UPDATE accounts SET expires_at = clock_timestamp() + %(ttl)s * interval '1 millisecond'
+    FROM free WHERE accounts.account = free.account RETURNING accounts.account
+)
+SELECT accounts.account, EXISTS (SELECT FROM renewed WHERE renewed.account = accounts.account)
+FROM accounts, held WHERE {_HELD}
+"""
+"""All at once, but for those on which a commit is under way. To wait for one of them would keep the rest from being
+renewed, and from committing, because this statement keeps the rows that it has renewed until its end."""
+_RENEW_BUSY = f"""
+WITH patience AS MATERIALIZED (SELECT set_config('lock_timeout', %(patience)s, true)),
+held AS (SELECT %(account)s AS account, %(epoch)s AS epoch)
 UPDATE accounts SET expires_at = clock_timestamp() + %(ttl)s * interval '1 millisecond'
-FROM unnest(%(accounts)s::text[], %(epochs)s::bigint[]) AS held (account, epoch)
-WHERE accounts.account = held.account AND accounts.epoch = held.epoch AND holder = %(worker)s
-    AND timeline = {TIMELINE}
+FROM held, patience WHERE {_HELD}
 RETURNING accounts.account
 """
 _WORKERS = """
@@ -79,21 +96,29 @@ class PostgresLeases:
         self._ttl = ttl
         self._line = Line(address, f"{worker} leases", patience=max(ttl // 2, 1_000))
 
-    async def renew(self, held: Sequence[Lease], serves: Set[str]) -> set[str]:
+    async def renew(self, held: Sequence[Lease], serves: Set[str]) -> dict[str, bool]:
         await self._line.execute("say that this worker lives", _SHOW, {"worker": self.worker, "serves": sorted(serves)})
         if not held:
-            return set()
+            return {}
+        epochs = {lease.account: lease.epoch for lease in held}
+        values = {"worker": self.worker, "ttl": self._ttl}
         rows = await self._line.execute(
-            "renew leases",
-            _RENEW,
-            {
-                "worker": self.worker,
-                "accounts": [lease.account for lease in held],
-                "epochs": [lease.epoch for lease in held],
-                "ttl": self._ttl,
-            },
+            "renew leases", _RENEW, values | {"accounts": list(epochs), "epochs": list(epochs.values())}
         )
-        return {account for (account,) in rows}
+        renewed = dict(rows)
+        busy = [account for account, done in renewed.items() if not done]
+        for account in busy:
+            patience = f"{max(self._ttl // 5 // len(busy), 1)}ms"
+            with suppress(StoreError):  # somebody keeps it locked, and nobody can take it meanwhile
+                if await self._line.execute(
+                    "renew a lease",
+                    _RENEW_BUSY,
+                    values | {"account": account, "epoch": epochs[account], "patience": patience},
+                ):
+                    renewed[account] = True
+                else:
+                    del renewed[account]
+        return renewed
 
     async def census(self) -> Census:
         workers = await self._line.execute("see which workers live", _WORKERS, {"ttl": self._ttl})
