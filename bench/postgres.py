@@ -200,6 +200,7 @@ def _peers() -> dict[str, Case]:
     return {
         f"harel's distributed runner, {IN_FLIGHT} orders": (SENT, peer("harel", IN_FLIGHT)),
         "harel's durable runner": (FED, peer("harel-durable", 4)),
+        "eventsourcing": (FED, peer("eventsourcing", 8)),
     }
 
 

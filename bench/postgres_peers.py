@@ -11,7 +11,10 @@ import sys
 import time
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
+
+from eventsourcing.domain import Aggregate, event
 
 from bench.cycle import INITIAL, STEPS, WentAstray
 
@@ -86,7 +89,52 @@ def harel_durable(url: str, orders: int) -> Made:
     return orders * len(STEPS), taken
 
 
-PEERS: dict[str, Callable[[str, int], Made]] = {"harel": harel, "harel-durable": harel_durable}
+class _Order(Aggregate):
+    @event("Opened")
+    def __init__(self) -> None:
+        self.phase, self.count = INITIAL, 0
+
+    @event("Moved")
+    def move(self, what: str, to: str) -> None:
+        if self.count >= 0:
+            self.count += 1
+            self.phase = to
+
+
+def eventsourcing(url: str, orders: int) -> Made:
+    """One stored event for each step, saved by the caller."""
+    from eventsourcing.application import Application
+
+    at = urlsplit(url)
+    app: Any = Application(
+        {
+            "PERSISTENCE_MODULE": "eventsourcing.postgres",
+            "POSTGRES_DBNAME": at.path[1:],
+            "POSTGRES_HOST": at.hostname,
+            "POSTGRES_PORT": str(at.port),
+            "POSTGRES_USER": at.username,
+            "POSTGRES_PASSWORD": "none",
+        }
+    )
+    kept = [_Order() for _ in range(orders)]
+    app.save(*kept)
+    started = time.perf_counter()
+    for _, what, to in STEPS:
+        for order in kept:
+            order.move(what, to)
+            app.save(order)
+    taken = time.perf_counter() - started
+    app.close()
+    if any(order.phase != INITIAL or order.count != len(STEPS) for order in kept):
+        raise WentAstray(f"eventsourcing ends in {[order.phase for order in kept]}")
+    return orders * len(STEPS), taken
+
+
+PEERS: dict[str, Callable[[str, int], Made]] = {
+    "harel": harel,
+    "harel-durable": harel_durable,
+    "eventsourcing": eventsourcing,
+}
 
 if __name__ == "__main__":
     print(json.dumps(PEERS[sys.argv[1]](sys.argv[2], int(sys.argv[3]))))
