@@ -130,7 +130,7 @@ class Cluster:
         arguments += ["--name", slot.name, "--lease", str(self.plan.lease), "--connections", "4"]
         environment = _environment() | knobs(len(self.symbols), self.plan.bar)
         log = self.folder / f"{slot.name}.log"
-        slot.life = Child(arguments, environment, log, prepared(self.mutant), self.folder)
+        slot.life = Child(arguments, environment, log, prepared(self.mutant, self.plan.bar), self.folder)
 
     def _wait_until_all_trade(self) -> None:
         until = time.monotonic() + self.plan.settling

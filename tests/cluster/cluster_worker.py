@@ -7,10 +7,13 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
 import torture_settings as short
 from torture_bot import prepare_bot
 
 MUTANTS = ("no fence", "no lease asked for", "no look-up", "same epoch", "endless lease")
+
+LONG_BAR = 60
 
 _UNFENCED = """
 CREATE OR REPLACE FUNCTION fence(p_account text, p_worker text, p_epoch bigint, p_previous uuid, p_commit uuid)
@@ -31,9 +34,9 @@ END $do$
 """
 
 
-def prepared(mutant: str | None) -> Callable[[], None]:
+def prepared(mutant: str | None, bar: int) -> Callable[[], None]:
     """For `Child`."""
-    return functools.partial(_prepare, mutant)
+    return functools.partial(_prepare, mutant, bar)
 
 
 def broken_schema(mutant: str | None) -> Sequence[str]:
@@ -44,9 +47,9 @@ def broken_schema(mutant: str | None) -> Sequence[str]:
 def knobs(symbols: int, bar: int) -> dict[str, str]:
     """The environment of the bots, when a bar lasts `bar` seconds."""
     found = {name: value.format(symbols=symbols) for name, value in short.BOT.items()}
-    hold = 4 if bar < 60 else 1
+    hold = 4 if bar < LONG_BAR else 1
     return found | {
-        "TIMEFRAME": f"{bar}s" if bar < 60 else f"{bar // 60}m",
+        "TIMEFRAME": f"{bar}s" if bar < LONG_BAR else f"{bar // 60}m",
         "MAX_HOLD_SECS": f"{hold * bar}s",
         "POSITION_MAX_HOLD_SECS": f"{2 * hold * bar + 1}s",
         "EVALUATION_TIMEOUT_SECS": f"{2 * bar}s",
@@ -56,7 +59,11 @@ def knobs(symbols: int, bar: int) -> dict[str, str]:
     }
 
 
-def _prepare(mutant: str | None) -> None:
+def _prepare(mutant: str | None, bar: int) -> None:
+    if bar >= LONG_BAR:
+        # Then there are many symbols, all of which ask for their bars when they close: an answer takes its time.
+        short.TIMEOUT = 10_000
+        short.CLAIMS = msgspec.structs.replace(short.CLAIMS, read_timeout=short.TIMEOUT + 500)
     prepare_bot(None, 1, "no look-up" if mutant == "no look-up" else None)
     from runtime.postgres import leases
 
