@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 
 import msgspec
 
+from engine.exchange.capabilities import exchange_named
 from engine.exchange.credentials import Credentials, load_credentials
 from engine.live_bot import BotOptions
+from engine.live_settings import LIVE_KNOBS
+from engine.settings import KNOBS
+from generated.trading import KNOBS as MACHINE_KNOBS
 from runtime.errors import ConfigError
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+_SETTINGS = {knob.env for knob in (*KNOBS, *LIVE_KNOBS, *MACHINE_KNOBS) if knob.env}
 _EXAMPLE = """
 
 [[account]]
@@ -110,6 +116,7 @@ def load_accounts(path: Path) -> Accounts:
         raise ConfigError(f"{path}: {error}. An accounts file looks like this:{_EXAMPLE}") from None
     if not read.account:
         raise ConfigError(f"{path}: there are no accounts in it. An accounts file looks like this:{_EXAMPLE}")
+    _check_settings(path, read.settings)
     entries: dict[str, AccountEntry] = {}
     for entry in read.account:
         if entry.name in entries:
@@ -119,11 +126,29 @@ def load_accounts(path: Path) -> Accounts:
     return Accounts(path, entries, _written(read.settings))
 
 
-def _check(path: Path, entry: AccountEntry) -> None:
-    if not _NAME.fullmatch(entry.name):
+def check_name(name: str) -> None:
+    """Raise ConfigError unless an account can be called so."""
+    if not _NAME.fullmatch(name):
         raise ConfigError(
-            f"{path}: {entry.name!r} is no name for an account: letters, digits, dot, dash and underscore, 63 at most."
+            f"{name!r} is no name for an account. It takes letters, digits, dots, dashes and underscores, at most 63, "
+            "and begins with a letter or a digit."
         )
+
+
+def _check_settings(path: Path, settings: Mapping[str, object]) -> None:
+    for name in settings:
+        if name not in _SETTINGS:
+            near = get_close_matches(name.upper(), _SETTINGS, n=1)
+            raise ConfigError(
+                f"{path}: there is no setting {name!r}.{f' Did you mean {near[0]}?' if near else ''} They are called as "
+                "the variables in README.md, docs/live.md and generated/trading/README.md."
+            )
+
+
+def _check(path: Path, entry: AccountEntry) -> None:
+    check_name(entry.name)
+    exchange_named(entry.exchange)
+    _check_settings(path, entry.settings)
     if not entry.symbols:
         raise ConfigError(f'{path}: account {entry.name!r} has no symbols. Say what to trade: symbols = ["BTC/USDT"].')
     if (entry.api_key is None) != (entry.secret is None):
@@ -131,8 +156,8 @@ def _check(path: Path, entry: AccountEntry) -> None:
     if entry.api_key is not None and entry.url is None:
         raise ConfigError(
             f"{path}: account {entry.name!r} has its keys in the file. Only those of a rehearsal (url) are no secret; "
-            "others come from the environment or the keyring, by the name in `keys`. Take them out, and make new ones at "
-            "the exchange if somebody else could read the file."
+            "others come from the environment or the keyring, by the name in `keys`. Take them out, and make new ones "
+            "at the exchange if somebody else could read the file."
         )
 
 

@@ -18,7 +18,17 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
-Url = Annotated[str, typer.Option("--db", help="The database, as in postgresql://user@host:5432/bots.", metavar="URL")]
+
+def _shared(url: str) -> str:
+    if not url.startswith(("postgresql://", "postgres://")):
+        raise typer.BadParameter("accounts are shared in PostgreSQL; give its URL: postgresql://user@host:5432/bots")
+    return url
+
+
+Url = Annotated[
+    str,
+    typer.Option("--db", help="The database, as in postgresql://user@host:5432/bots.", metavar="URL", callback=_shared),
+]
 
 
 @app.command()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from engine.accounts_file import load_accounts
+from engine.accounts_file import check_name, load_accounts
 from engine.live_account import database_name
 from engine.live_bot import BotOptions, plan_bot
 from engine.live_commands import Stopped, stop_signals
@@ -60,9 +60,8 @@ async def work(options: WorkOptions, environment: Mapping[str, str], tell: Tell)
                 text = f"left with orders that may be live: {listed}. Whoever takes the account looks after them"
                 shared.tell_of(name)(Notice(SystemClock().now(), What.NOTE, "", "", text))
 
-        text = (
-            f"worker {shared.worker}: {len(accounts.entries)} accounts to share, leases of {options.lease / 1000:g} s"
-        )
+        many = f"{len(accounts.entries)} account{'s' if len(accounts.entries) > 1 else ''}"
+        text = f"worker {shared.worker}: {many} to share, leases of {options.lease / 1000:g} s"
         tell(Notice(SystemClock().now(), What.STARTED, "", "", text))
         await shared.hold(list(accounts.entries), run_account, stopping)
     return Stopped(interrupted(), tuple(order for orders in live.values() for order in orders))
@@ -84,6 +83,8 @@ async def trade_shared(options: SharedTrade, environment: Mapping[str, str], tel
         PhasewrightError: it cannot be traded, or not any longer; the message says what to do.
     """
     plan = plan_bot(options.bot, environment)
+    if options.account is not None:
+        check_name(options.account)
     name = options.account or Path(database_name(options.bot.exchange, plan.account.mode)).stem
     live: list[tuple[str, str]] = []
     stopping, interrupted = stop_signals()

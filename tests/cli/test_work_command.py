@@ -172,6 +172,11 @@ def check_sending(cluster: Cluster, worker: Process, account: str) -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
+        (
+            '[settings]\nMAX_SLOT = 1\n[[account]]\nname = "a"\nexchange = "binance"\nsymbols = ["BTC/USDT"]',
+            "no setting 'MAX_SLOT'. Did you mean MAX_SLOTS?",
+        ),
+        ('[[account]]\nname = "a"\nexchange = "binanse"\nsymbols = ["BTC/USDT"]', "binance"),
         ("", "An accounts file looks like this"),
         ("account = 5", "An accounts file looks like this"),
         ('[[account]]\nname = "a"\nexchange = "binance"\nsymbols = []\nsandbox = true', "has no symbols"),
@@ -184,7 +189,7 @@ def check_sending(cluster: Cluster, worker: Process, account: str) -> None:
         ),
         ('[[account]]\nname = "a"\nexchange = "binance"\nsymbols = ["BTC/USDT"]\nsecrt = "SECRET"', "secrt"),
     ],
-    ids=["empty", "no list", "no symbols", "name", "twice", "real keys", "misspelt"],
+    ids=["setting", "exchange", "empty", "no list", "no symbols", "name", "twice", "real keys", "misspelt"],
 )
 def test_an_accounts_file_that_makes_no_sense_is_refused(text: str, why: str, tmp_path: Path) -> None:
     (tmp_path / "accounts.toml").write_text(text)
