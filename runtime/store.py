@@ -115,7 +115,7 @@ class Store(Protocol):
 
         Raises:
             StoreConflictError: an instance is not at the expected version.
-            StoreIntegrityError: a journal entry or an intent is there already.
+            StoreIntegrityError: a journal entry or an intent is there already, or a value fits into no row.
             StoreFencedError: in a shared store, the account is another worker's by now.
         """
         ...

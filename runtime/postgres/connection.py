@@ -40,6 +40,8 @@ _NETWORK: dict[str, Any] = {
     "keepalives_interval": 2,
     "keepalives_count": 3,
 }
+_UNFIT = ("22", "54")
+"""Classes of SQLSTATEs that tell of a value: it is none of its type, or too large. Written again, it fails again."""
 _PASSWORD_HINT = (
     "It is written postgresql://user@host:5432/database; in a password, each of @ : / ? # % must be percent-encoded "
     "(@ as %40). Better keep the password out of it, in PGPASSWORD or ~/.pgpass."
@@ -98,6 +100,10 @@ def explained(address: Address, wish: str) -> Iterator[None]:
             f"{address}: cannot {wish}: {_text(error)}. The database holds this already; nothing was written."
         ) from None
     except psycopg.Error as error:
+        if (error.sqlstate or "")[:2] in _UNFIT:
+            raise StoreIntegrityError(
+                f"{address}: cannot {wish}: {_text(error)}. No row can hold such a value; nothing was written."
+            ) from None
         raise StoreError(f"{address}: cannot {wish}: {_text(error)}. {_advice(error)}") from None
     except (ValueError, TypeError, ArithmeticError) as error:
         advice = (

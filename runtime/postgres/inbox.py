@@ -7,6 +7,7 @@ be handled at all is set aside with the reason, and may be sent again.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -26,8 +27,8 @@ from runtime.worker import Worker
 
 CHANNEL = "phasewright_inbox"
 """Where it is told for which account there is something new. A hint; it may be lost."""
-_MOST = 500
-"""Messages that are read and not yet handled, at most."""
+_MOST = 100
+"""An account with as many messages in hand that are not yet handled is given no more; it is read by as many."""
 
 _ENQUEUE = f"""
 WITH written AS (
@@ -47,9 +48,12 @@ SELECT (SELECT message FROM written), (SELECT pg_notify('{CHANNEL}', %(account)s
     EXISTS (SELECT FROM accounts WHERE account = %(account)s)
 """
 _READ = """
-SELECT message, account, instance, event, payload, id, at FROM inbox
-WHERE account = ANY (%(accounts)s) AND refused IS NULL AND message <> ALL (%(known)s)
-ORDER BY message LIMIT %(most)s
+SELECT message, account, instance, event, payload, id, at
+FROM unnest(%(accounts)s::text[]) AS readers (reader) CROSS JOIN LATERAL (
+    SELECT * FROM inbox WHERE account = reader AND refused IS NULL AND message <> ALL (%(known)s)
+    ORDER BY message LIMIT %(most)s
+) AS waiting
+ORDER BY message
 """
 _REFUSE = """
 UPDATE inbox SET refused = %(reason)s
@@ -82,8 +86,9 @@ def enqueue(
     Args:
         payload: JSON, as the event's type has it.
         at: when it happened, in milliseconds since the epoch (UTC).
-        id: names the event among those of the instance: one that waits already, or was handled lately, is a duplicate. One that was refused is
-            offered again. Without an id only the identity that the event itself declares is known.
+        id: names the event among those of the instance: one that waits already, or was handled lately, is a duplicate.
+            One that was refused is offered again. Without an id only the identity that the event itself declares is
+            known.
 
     Raises:
         StoreError: there is no such account, or the database gives no answer. Then it may be written or not: send it
@@ -192,21 +197,21 @@ class InboxFeed:
 
     async def _read(self) -> None:
         # What is read belongs to who was attached before it was read: another holder may have answered it since.
-        readers = dict(self._readers)
-        known = [message for reader in readers.values() for message in reader.known]
-        if not readers or len(known) >= _MOST:
+        readers = {account: reader for account, reader in self._readers.items() if len(reader.known) < _MOST}
+        if not readers:
             return
-        most = _MOST - len(known)
+        known = [message for reader in readers.values() for message in reader.known]
         rows = await self._line.execute(
-            "read the inbox", _READ, {"accounts": sorted(readers), "known": known, "most": most}
+            "read the inbox", _READ, {"accounts": sorted(readers), "known": known, "most": _MOST}
         )
-        if len(rows) == most:
-            self._due.set()
-        for row in rows:
-            found = _Message(*map(original, row))
+        messages = [_Message(*map(original, row)) for row in rows]
+        for found in messages:
             reader = readers[found.account]
             if self._readers.get(found.account) is reader:
                 await self._hand_over(reader, found)
+        for account, count in Counter(found.account for found in messages).items():
+            if count == _MOST and len(readers[account].known) < _MOST:
+                self._due.set()
 
     async def _hand_over(self, reader: _Reader, found: _Message) -> None:
         payload, refusal = _decoded(reader.worker, found)
@@ -223,12 +228,13 @@ class InboxFeed:
             handled = reader.worker.post(ctx)
         except Exception:
             # The worker has ended; its run says why. The message waits for the next one.
+            self._readers.pop(found.account, None)
             return
         reader.known.add(found.message)
         handled.add_done_callback(lambda _: self._done(reader, found.message))
 
     def _done(self, reader: _Reader, message: int) -> None:
-        was_full = sum(len(one.known) for one in self._readers.values()) >= _MOST
+        was_full = len(reader.known) >= _MOST
         reader.known.discard(message)
         if was_full:
             self._due.set()

@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import string
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, asynccontextmanager
+from random import Random
 from threading import Event
+from typing import Any
 
 import psycopg
 import pytest
+from postgres_accounts import hold
 from postgres_server import PostgresServer
+from runtime_world import Hands, lab, to
 
-from runtime.postgres.connection import Address, Database
+from runtime.clock import SystemClock
+from runtime.events import Outcome
+from runtime.postgres.connection import Address, Database, connect
+from runtime.postgres.inbox import InboxFeed
 from runtime.postgres.lease import Lease
 from runtime.postgres.leases import PostgresLeases, register
 from runtime.postgres.line import Line
 from runtime.postgres.store import PostgresStore
+from runtime.store import Commit
 from runtime.store_contract import commit_of
+from runtime.worker import Worker
 
 TTL = 2_000
 
@@ -87,3 +98,110 @@ def test_an_account_that_never_stops_committing_is_renewed(url: str) -> None:
         with_leases(url, "busy", then=then)
     finally:
         database.close()
+
+
+def log_event(data: Any, event: Any, ctx: Any) -> None:
+    data.log.append(event.event)
+
+
+class Desk:
+    """An account with one instance, and what it takes to hand messages to it."""
+
+    def __init__(self, url: str, account: str) -> None:
+        self.url, self.account = url, account
+        self.address = Address(url)
+        self.database = Database(url, account)
+        self.lease = hold(self.database, account)
+        self.store = PostgresStore(self.database, account, self.lease)
+        machine = lab(
+            {"A": {"GO": to(None, do=("log",)), "FILL": to(None, do=("log",)), "TROUBLE": to(None, do=("log",))}},
+            actions={"log": log_event},
+        )
+        self.handled: list[str] = []
+        self.committed = asyncio.Event()
+        self.worker = Worker(
+            machine,
+            self.store,
+            SystemClock(),
+            Hands({}).handlers_for(machine),
+            on_commit=self._on_commit,
+        )
+
+    def _on_commit(self, commit: Commit) -> None:
+        self.handled += [row.event for row in commit.audit if row.outcome is Outcome.HANDLED]
+        self.committed.set()
+
+    async def start(self) -> None:
+        await self.worker.start()
+        await self.worker.create("x")
+
+    def send(self, event: str, count: int = 1, payload: str = "{}") -> None:
+        with connect(self.address, "sender") as connection, connection.pipeline():
+            for _ in range(count):
+                connection.execute(
+                    "INSERT INTO inbox (account, instance, event, payload, at) VALUES (%s, 'x', %s, %s, 0)",
+                    (self.account, event, payload.encode()),
+                )
+
+    async def has(self, *events: str) -> None:
+        """Wait until exactly this has been handled."""
+        async with asyncio.timeout(20):
+            while tuple(self.handled) != events:
+                self.committed.clear()
+                await self.committed.wait()
+
+    async def close(self) -> None:
+        await self.worker.stop()
+        self.database.close()
+
+
+@asynccontextmanager
+async def desks(url: str, *accounts: str) -> AsyncIterator[list[Desk]]:
+    """Accounts to which one process hands their messages; nothing handles them yet."""
+    made = [Desk(url, account) for account in accounts]
+    feed = InboxFeed(Address(url), "test", SystemClock(), lambda *_: None, poll=20)
+    feeding = asyncio.create_task(feed.run())
+    with ExitStack() as attached:
+        for one in made:
+            await one.start()
+            attached.enter_context(feed.attached(one.lease, one.worker))
+        yield made
+    feeding.cancel()
+    await asyncio.gather(feeding, return_exceptions=True)
+    for one in made:
+        await one.close()
+
+
+def test_a_flood_of_messages_for_an_account_that_is_stuck_keeps_no_other_from_its_own(url: str) -> None:
+    async def do() -> None:
+        async with desks(url, "flooded", "quiet") as (flooded, quiet):
+            flooded.send("GO", 1_200)
+            quiet.send("FILL")
+            running = asyncio.create_task(quiet.worker.run(asyncio.Event()))
+            await quiet.has("FILL")
+            running.cancel()
+            running = asyncio.create_task(flooded.worker.run(asyncio.Event()))
+            await flooded.has(*["GO"] * 1_200)
+            running.cancel()
+
+    asyncio.run(do())
+
+
+def test_an_event_that_no_row_can_hold_fails_alone(url: str) -> None:
+    """Its name is longer than what an index takes; with it in the inbox, the account could never be run again."""
+
+    async def do() -> None:
+        name = "".join(Random(1).choices(string.ascii_letters, k=5_000))
+        async with desks(url, "poisoned") as (desk,):
+            desk.send("GO")
+            desk.send("FILL", payload=f'{{"order":"{name}"}}')
+            desk.send("GO")
+            running = asyncio.create_task(desk.worker.run(asyncio.Event()))
+            await desk.has("GO", "TROUBLE", "GO")
+            running.cancel()
+            failed = [row for row in desk.store.audit("x") if row.outcome is Outcome.FAILED]
+            assert [row.event for row in failed] == ["FILL"]
+            assert "index row size" in failed[0].reason
+            assert desk.database.execute("read", "SELECT message FROM inbox WHERE account = 'poisoned'") == []
+
+    asyncio.run(do())
