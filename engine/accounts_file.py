@@ -140,8 +140,8 @@ def _check_settings(path: Path, settings: Mapping[str, object]) -> None:
         if name not in _SETTINGS:
             near = get_close_matches(name.upper(), _SETTINGS, n=1)
             raise ConfigError(
-                f"{path}: there is no setting {name!r}.{f' Did you mean {near[0]}?' if near else ''} They are called as "
-                "the variables in README.md, docs/live.md and generated/trading/README.md."
+                f"{path}: there is no setting {name!r}.{f' Did you mean {near[0]}?' if near else ''} They are called "
+                "as the variables in README.md, docs/live.md and generated/trading/README.md."
             )
 
 

@@ -354,6 +354,7 @@ class Node:
             if not ending.done():
                 with suppress(StoreError):
                     await self._renew(frozenset())
+                    await self._leases.leave()  # renewing said that it lives
         await ending
 
     # -- telling ---------------------------------------------------------------------------------------------------

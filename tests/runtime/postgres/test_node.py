@@ -269,6 +269,7 @@ def test_an_account_that_does_not_stop_is_interrupted(url: str) -> None:
             await member.stop()
             assert member.told(Turn.HANDED_OVER, "a")
             assert await made.execute("SELECT holder FROM accounts") == [(None,)]
+            assert await made.execute("SELECT worker FROM workers") == []
 
     asyncio.run(main())
 
