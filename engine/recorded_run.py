@@ -5,10 +5,9 @@ due, an effect goes on. At each instant the exchange comes first, then timers, t
 instant of its last commit and repeats it; what was done there before is recognised by its identity, so the resumed run
 ends where an uninterrupted one ends.
 
-Commits are grouped: what happened at some hundred instants becomes durable at once, on either side. The exchange's
-books go first, so the bot never knows of anything that they do not hold. If a kill comes between the two, they hold
-requests that the bot has not committed: a start takes those back. So of a group, all has happened or nothing, and
-virtual time brings it again.
+Commits are grouped: they become durable, all at once, before a request leaves for the exchange, and by then the
+exchange has in its books whatever they rest on. So no request is ever ahead of the commit that asked for it, and no
+commit ahead of what it was told. What a kill takes is what nobody outside has seen; virtual time brings it again.
 """
 
 from __future__ import annotations
@@ -56,8 +55,6 @@ from runtime.worker import Restart, Worker
 Bars = Sequence[tuple[str, Candle]]
 _PARTICIPATION = Decimal("0.25")
 """The share of a bar's volume that our orders can have: thin bars fill an order in part only."""
-_WRITTEN_UNTIL = "written until"
-"""The label of the last instant of which the database has everything."""
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -75,7 +72,8 @@ class RecordedRun:
         series: the bars by symbol; all symbols share one quote currency.
         database: the bot's database, None to keep nothing.
         exchange_database: the paper exchange's own books.
-        group: after how many instants what happened is made durable, progress is told, and a wish to stop is heard.
+        group: after how many instants, at most, what happened is made durable; also, progress is told then and a wish
+            to stop is heard.
 
     Raises:
         ConfigError: the settings or the symbols do not fit.
@@ -110,14 +108,10 @@ class RecordedRun:
             begins = min(one.candles[0].opened_at for one in series.values())
             self.clock = VirtualClock(begins if start is None else start)
             self.exchange = self._open_exchange(exchange_database, settings, resuming=start is not None)
-            if isinstance(self.store, GroupedSqliteStore):
-                written_until = self.store.label(_WRITTEN_UNTIL)
-                if start is None or written_until is not None:
-                    self.exchange.forget_requests_after(int(written_until or begins - 1))
         except BaseException:
             self.store.close()
             raise
-        self.gateway = PaperGateway(self.exchange, self.clock)
+        self.gateway = PaperGateway(self.exchange, self.clock, self._flush)
         effects: EffectHandlers = TradingEffects(
             self.gateway, self._strategies, lambda intent_id: self.worker.intent(intent_id)
         )
@@ -214,10 +208,9 @@ class RecordedRun:
         self.exchange.close()
 
     def _flush(self) -> None:
-        """Make everything durable, between two instants: what is written is known by the last one that is in it."""
+        """Make every commit durable, after what the exchange did: it must never know less than the bot."""
         self.exchange.flush()
         if isinstance(self.store, GroupedSqliteStore):
-            self.store.set_label(_WRITTEN_UNTIL, str(self.clock.now()))
             self.store.flush()
 
     def _next_due(self) -> int | None:

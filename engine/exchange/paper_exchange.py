@@ -159,13 +159,6 @@ class PaperExchange:
         """Write what happened since the last call into the file, when `grouped`; else it is there already."""
         self._store.flush()
 
-    def forget_requests_after(self, instant: int) -> None:
-        """Undo every request that was sent after `instant` and whatever came of it. What was sent before arrives
-        again, when it did: the books follow from the requests and the bars alone. For a new start only."""
-        if self._store.forget_requests_after(instant):
-            self._liquidity = {}
-            self._load()
-
     def close(self) -> None:
         """Release the file. Safe to call twice; nothing is lost without it but what a `flush` was to keep."""
         self._store.close()

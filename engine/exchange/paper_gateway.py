@@ -41,13 +41,20 @@ _REFUSED = Unsent("the connection was refused before anything was sent")
 
 
 class PaperGateway:
-    """A `Gateway` over a `PaperExchange`. Every call can raise PaperExchangeError when the exchange's file fails."""
+    """A `Gateway` over a `PaperExchange`. Every call can raise PaperExchangeError when the exchange's file fails.
+
+    Args:
+        before_sending: called before a request leaves, for whoever has yet to make durable what led to it.
+    """
 
     name = "paper"
 
-    def __init__(self, exchange: PaperExchange, clock: Clock) -> None:
+    def __init__(
+        self, exchange: PaperExchange, clock: Clock, before_sending: Callable[[], None] = lambda: None
+    ) -> None:
         self._exchange = exchange
         self._clock = clock
+        self._before_sending = before_sending
 
     def subscribe(self, listener: Callable[[OrderState], None]) -> None:
         self._exchange.subscribe(listener)
@@ -59,6 +66,7 @@ class PaperGateway:
         return self._exchange.balances(self._present())
 
     async def submit(self, order: OrderRequest, stamp: Stamp) -> SubmitOutcome:
+        self._before_sending()
         request = self._exchange.send_order(order, stamp, self._present())
         if request.fate is Fate.ANSWERED:
             return self._answer(await self._replied(request))
@@ -99,6 +107,7 @@ class PaperGateway:
         return Accepted(found.client_order_id, found.exchange_order_id, found.updated_at)
 
     async def cancel(self, symbol: str, client_order_id: str, stamp: Stamp) -> CancelOutcome:
+        self._before_sending()
         request = self._exchange.send_cancel(symbol, client_order_id, stamp, self._present())
         if request.fate is Fate.UNSENT:
             await self._clock.sleep_until(request.reply_at)

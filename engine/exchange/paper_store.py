@@ -293,20 +293,6 @@ class PaperStore:
         rows = self._execute("SELECT * FROM requests ORDER BY sent_at, client_order_id, kind, claimed_at")
         return [_request(row) for row in rows]
 
-    def forget_requests_after(self, instant: int) -> bool:
-        """If there is one that was sent later, forget it, and everything but the requests: all of those are under way
-        again, on the books as they began."""
-        if self._execute("SELECT 1 FROM requests WHERE sent_at > ? LIMIT 1", (instant,)).fetchone() is None:
-            return False
-        with self.transaction():
-            self._execute("DELETE FROM requests WHERE sent_at > ?", (instant,))
-            self._execute("UPDATE requests SET outcome = NULL, reason = '', order_seq = NULL")
-            self._execute("UPDATE balances SET free = deposited, locked = '0'")
-            for table in ("orders", "trades", "reports", "slices"):
-                self._execute(f"DELETE FROM {table}")
-        self._requests.clear()
-        return True
-
     def requests_under_way(self) -> list[Request]:
         rows = self._execute(
             "SELECT * FROM requests WHERE outcome IS NULL AND fate IN (?, ?)",
