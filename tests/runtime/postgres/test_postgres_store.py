@@ -78,3 +78,13 @@ def test_a_store_that_only_looks_refuses_to_write(database: Database) -> None:
         store.commit([commit_of("A")])
     with pytest.raises(StoreError, match="there is no account 'nowhere'"):
         PostgresStore(database, "nowhere")
+
+
+def test_a_conflict_names_the_instance(database: Database) -> None:
+    """Also where the store has the very version that was to be written: two that decided from the same state."""
+    store = PostgresStore(database, "conflict", hold(database, "conflict"))
+    store.commit([commit_of("A")])
+    with pytest.raises(StoreConflictError, match="A: written by somebody else"):
+        store.commit([commit_of("A")])
+    with pytest.raises(StoreConflictError, match="A is at version 1, not 4"):
+        store.commit([commit_of("A", expected=4)])

@@ -196,7 +196,8 @@ BEGIN
 END $$
 ----
 -- A group of commits. Arrays of one part run in parallel; an instance, an identity, a balance or a reservation occurs
--- once in a group. What is rare comes last, and may be left out. SQLSTATE PW001 and PW002 as of `fence`, PW002 also for an instance or intent that is not as expected.
+-- once in a group. What is rare comes last, and may be left out. SQLSTATE PW001 and PW002 as of `fence`, PW002 also for
+-- an instance or intent that is not as expected.
 CREATE FUNCTION commit_group(
     p_account text, p_worker text, p_epoch bigint, p_previous uuid, p_commit uuid,
     p_instance text[], p_expected bigint[], p_machine text[], p_digest text[], p_version bigint[], p_phase text[],
@@ -249,6 +250,8 @@ BEGIN
                 LEFT JOIN instances t ON t.account = p_account AND t.instance = n.instance
                 WHERE coalesce(t.version, 0) <> n.version
                 LIMIT 1;
+                -- None is found where somebody else has written the version that this group would write.
+                wrong := coalesce(wrong, array_to_string(p_instance, ', ') || ': written by somebody else');
                 RAISE EXCEPTION '%', wrong USING ERRCODE = 'PW002';
             END IF;
         END IF;
