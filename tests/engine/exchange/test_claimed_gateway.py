@@ -180,6 +180,16 @@ def test_too_late_is_not_sent(world: World) -> None:
     assert world.wire.sent == []
 
 
+def test_who_may_have_lost_the_account_sends_nothing_and_may_again_once_it_has_it(world: World) -> None:
+    mine = False
+    gateway = ClaimedGateway(world.wire, world.clock, elapsed=world.clock.now, may_send=lambda: mine)
+    assert isinstance(world.run(gateway.submit(ORDER, Stamp(1, START, START + WINDOW))), Unsent)
+    assert world.wire.sent == []
+    mine = True
+    assert isinstance(world.run(gateway.submit(ORDER, Stamp(1, START, START + WINDOW))), Accepted)
+    assert len(world.wire.sent) == 1
+
+
 def test_a_clock_that_is_far_off_sends_nothing(world: World) -> None:
     world.wire.ahead = MAX_OFFSET + 100
     answer = world.submit()
