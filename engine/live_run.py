@@ -212,11 +212,15 @@ class LiveRun:
     async def _read_histories(self, known: Books) -> None:
         """One symbol without prices keeps no bot from minding the others; they are asked for again at each close."""
         failures: dict[str, GatewayError] = {}
-        for symbol in self.markets:
+
+        async def read(symbol: str) -> None:
             try:
                 await self._read_history(symbol, known)
             except GatewayError as error:
                 failures[symbol] = error
+
+        # All at once: an exchange that answers nothing is not waited for once for each symbol.
+        await asyncio.gather(*(read(symbol) for symbol in self.markets))
         if failures and len(failures) == len(self.markets):
             raise next(iter(failures.values()))
         for symbol, failure in failures.items():
@@ -703,13 +707,18 @@ async def prepare_patiently(bot: LiveRun, tell: Tell, stopping: asyncio.Event) -
         TradeError: asking again would not help.
     """
     for attempt in range(1_000_000):
+        preparing = asyncio.create_task(prepare_once(bot))
         try:
-            await prepare_once(bot)
+            # It sends no order and writes nothing: whoever wants to stop need not wait for its reads.
+            await _either(stopping, preparing)
+            if preparing.cancelled():
+                return False
+            preparing.result()
         except GatewayError as error:
             pause = _ASK_AGAIN[min(attempt, len(_ASK_AGAIN) - 1)]
             text = f"{clause(str(error))}. Nothing was sent; asking again in {pause // 1000} s (Ctrl-C ends)"
             tell(Notice(bot.clock.now(), What.TROUBLE, "", "", text))
-            await _either(stopping, bot.clock.sleep_until(bot.clock.now() + pause))
+            await _either(stopping, asyncio.create_task(bot.clock.sleep_until(bot.clock.now() + pause)))
         else:
             return True
         if stopping.is_set():
@@ -717,13 +726,16 @@ async def prepare_patiently(bot: LiveRun, tell: Tell, stopping: asyncio.Event) -
     return False
 
 
-async def _either(stopping: asyncio.Event, sleeping: Coroutine[Any, Any, None]) -> None:
-    tasks = [asyncio.create_task(stopping.wait()), asyncio.create_task(sleeping)]
+async def _either(stopping: asyncio.Event, other: asyncio.Task[None]) -> None:
+    """Return when `stopping` is set, which ends the other one, or when that one is done."""
+    told = asyncio.create_task(stopping.wait())
     try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((told, other), return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for task in tasks:
-            task.cancel()
+        told.cancel()
+        if not other.done():
+            other.cancel()
+            await asyncio.wait((other,))
 
 
 def _only_quote(markets: Mapping[str, Market]) -> str:

@@ -336,6 +336,23 @@ def test_waiting_for_an_exchange_ends_when_told_to(world: LiveWorld) -> None:
     assert not world.do(stopped())
 
 
+def test_whoever_stops_a_bot_that_still_prepares_need_not_wait_for_an_answer(world: LiveWorld) -> None:
+    async def silent() -> None:
+        await asyncio.Event().wait()
+
+    world.exchange.gateway.markets = silent  # type: ignore[method-assign, assignment]
+    bot = world.new_bot()
+
+    async def stopped() -> bool:
+        stopping = asyncio.Event()
+        waiting = asyncio.create_task(prepare_patiently(bot, world.notices.append, stopping))
+        await world.clock.sleep_until(world.clock.now() + 1_000)
+        stopping.set()
+        return await asyncio.wait_for(waiting, 5)
+
+    assert not world.do(stopped())
+
+
 def test_a_key_that_is_refused_at_the_start_is_not_asked_again(world: LiveWorld) -> None:
     world.exchange.gateway.refused = "-2015"
     bot = world.new_bot()
