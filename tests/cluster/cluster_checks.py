@@ -1,14 +1,10 @@
-"""What the database of many workers must say of itself, and an account's books against the venue's."""
+"""What the database of many workers must say of itself."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import psycopg
-from torture_checks import lifecycles_in, violations_at_rest, violations_of_orders
-
-from runtime.postgres.connection import Database
-from runtime.postgres.store import PostgresStore
 
 _LEASE_LOG = """
 CREATE TABLE lease_log (
@@ -61,15 +57,3 @@ def violations_in_database(connection: psycopg.Connection[Any]) -> list[str]:
     """What must never be at any time."""
     checks = (_TWO_HOLDERS, _SAME_EPOCH_AGAIN, _TAKEN_TOO_EARLY, _OLD_EPOCH, _HANDLED_TWICE)
     return [text for check in checks for (text,) in connection.execute(check.encode()).fetchall()]
-
-
-def violations_of_account(database: Database, account: str, books: dict[str, Any], slots: int) -> list[str]:
-    """What must not be once nothing is under way."""
-    found = violations_of_orders(books["orders"])
-    found += violations_at_rest(PostgresStore(database, account), books, slots)
-    return [f"{account}: {text}" for text in found]
-
-
-def lifecycles_of(database: Database, account: str) -> int:
-    """How many trades were closed."""
-    return lifecycles_in(PostgresStore(database, account))

@@ -19,15 +19,17 @@ from statistics import median
 
 import msgspec
 import psycopg
-from cluster_checks import lifecycles_of, violations_in_database, violations_of_account
+from cluster_checks import violations_in_database
 from cluster_processes import SERVER, Cluster, Failed, Plan, Slot, tail
 from cluster_proxy import Wires
 from own_postgres import PostgresServer
+from torture_checks import lifecycles_in, violations_at_rest, violations_of_orders
 from torture_run import fault_kind
 
 from engine import shared_commands
 from runtime.errors import StoreError
 from runtime.postgres.connection import Database
+from runtime.postgres.store import PostgresStore
 
 AT_REST = ("IDLE", "WARMUP")
 RECOVERIES = 4
@@ -78,9 +80,9 @@ class ClusterRun(Cluster):
                 self._start_worker(slot)
             self._wait_until_all_trade()
             self._hurt()
-            self._settle()
+            at_rest = self._settle()
             self._stop_workers()
-            self._compare()
+            self._compare(at_rest)
         except Failed as failure:
             self.broken.append(str(failure))
         finally:
@@ -212,8 +214,8 @@ class ClusterRun(Cluster):
             if text not in self.broken:
                 self.broken.append(text)
 
-    def _settle(self) -> None:
-        """Nothing goes wrong any more, prices stand still: every symbol must come to rest."""
+    def _settle(self) -> bool:
+        """Nothing goes wrong any more, prices stand still: every symbol must come to rest. Whether it did."""
         for slot in self.slots:
             self.wires.tell("mend", slot.number)
             slot.not_before = 0.0
@@ -236,17 +238,19 @@ class ClusterRun(Cluster):
             if time.monotonic() > until:
                 text = f"not at rest after {self.plan.settling:.0f} s: {unrest[:20]}, {under_way} effects open, "
                 self.broken.append(text + f"{count} instances; {self._unheld()}")
-                return
+                return False
+            waiting = set(self._ask("SELECT account, instance FROM inbox WHERE refused IS NULL"))
             for account, instance, phase in unrest:
                 known = tried[account, instance]
-                if phase != "ERROR" or (known and time.monotonic() < known[-1] + 5):
+                if phase != "ERROR" or (account, instance) in waiting or (known and time.monotonic() < known[-1] + 5):
                     continue
                 if len(known) == RECOVERIES:
                     self.broken.append(f"{account} {instance} is in ERROR still, after {RECOVERIES} recoveries")
-                    return
+                    return False
                 known.append(time.monotonic())
                 self._recover(account, instance)
             time.sleep(0.4)
+        return True
 
     def _recover(self, account: str, instance: str) -> None:
         try:
@@ -259,13 +263,17 @@ class ClusterRun(Cluster):
         rows = self._ask("SELECT account FROM accounts WHERE holder IS NULL OR expires_at <= clock_timestamp()")
         return f"without a worker: {', '.join(name for (name,) in rows) or 'none'}"
 
-    def _compare(self) -> None:
+    def _compare(self, at_rest: bool) -> None:
         self._check_point()
         database = Database(self.url, "torture", connections=1, read_only=True)
         try:
             for number, account in enumerate(self.accounts, 1):
                 books = self._request(f"books?account={number}")
-                self.broken += violations_of_account(database, account, books, self.plan.symbols)
+                found = violations_of_orders(books["orders"])
+                # Of what is under way the two sets of books may well differ.
+                if at_rest:
+                    found += violations_at_rest(PostgresStore(database, account), books, self.plan.symbols)
+                self.broken += [f"{account}: {text}" for text in found]
         finally:
             database.close()
         for log in sorted(self.folder.glob("*.log")):
@@ -277,7 +285,7 @@ class ClusterRun(Cluster):
         handed_over, _ = self._take_overs(self._hand_overs)
         database = Database(self.url, "torture", connections=1, read_only=True)
         try:
-            closed = sum(lifecycles_of(database, account) for account in self.accounts)
+            closed = sum(lifecycles_in(PostgresStore(database, account)) for account in self.accounts)
         finally:
             database.close()
         result = Result(

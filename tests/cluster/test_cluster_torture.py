@@ -22,7 +22,7 @@ def test_accounts_are_taken_over_and_their_books_stay_right(tmp_path: Path) -> N
     played = subprocess.run(
         [
             *(sys.executable, str(ROOT / "tests/cluster/cluster_torture.py"), "--json", "--results", str(tmp_path)),
-            *("--runs", "1", "--accounts", "8", "--symbols", "5", "--seconds", "22", "--lease", "4"),
+            *("--runs", "1", "--accounts", "8", "--symbols", "5", "--seconds", "18", "--lease", "4"),
         ],
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
