@@ -19,7 +19,7 @@ from engine.live_notices import Notice, Tell, What
 from engine.live_run import LiveRun
 from engine.stores import ACCOUNT
 from runtime.clock import SystemClock
-from runtime.errors import StoreError
+from runtime.errors import StoreError, StoreIntegrityError
 from runtime.node import News, Node, NodeSettings, RunAccount, Tenure, Turn
 from runtime.postgres import inbox, leases
 from runtime.postgres.connection import Database
@@ -114,7 +114,11 @@ class Sharing:
         try:
             if not await _before(tenure.stopping, prepare(bot)):
                 return []
-            await asyncio.to_thread(mark, store, plan.account)
+            try:
+                await asyncio.to_thread(mark, store, plan.account)
+            except StoreIntegrityError:  # another account has been marked so since it was asked for
+                await self._refuse_known_key(account, plan.account)
+                raise
             opening = plan.opening(f"phasewright status --db {self.database.address} --account {account}")
             self.tell_of(account)(Notice(bot.clock.now(), What.STARTED, "", "", opening))
             await bot.start()

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 from postgres_accounts import hold, let_expire
 
-from runtime.errors import StoreConflictError, StoreError
+from runtime.errors import StoreConflictError, StoreError, StoreIntegrityError
 from runtime.postgres.connection import Database
 from runtime.postgres.lease import Lease
 from runtime.postgres.store import PostgresStore
@@ -88,3 +88,15 @@ def test_a_conflict_names_the_instance(database: Database) -> None:
         store.commit([commit_of("A")])
     with pytest.raises(StoreConflictError, match="A is at version 1, not 4"):
         store.commit([commit_of("A", expected=4)])
+
+
+def test_no_two_accounts_are_marked_as_the_same(database: Database) -> None:
+    """Two workers that begin with one key at the same instant find no other account that has it, before they mark."""
+    first, second = (PostgresStore(database, name, hold(database, name)) for name in ("first", "second"))
+    for store in (first, second):
+        store.set_label("note", "the same")
+    first.set_label("account", "whose it is")
+    with pytest.raises(StoreIntegrityError):
+        second.set_label("account", "whose it is")
+    first.set_label("account", "whose it is")
+    assert (first.label("account"), second.label("account")) == ("whose it is", None)

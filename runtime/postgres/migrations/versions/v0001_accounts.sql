@@ -27,6 +27,9 @@ CREATE TABLE labels (
     PRIMARY KEY (account, key)
 )
 ----
+-- The label `account` says whose account at an exchange it is: one of the exchange's has one set of books here.
+CREATE UNIQUE INDEX labels_one_account ON labels (value) WHERE key = 'account'
+----
 -- `due_at` repeats the instant of the running timer that is in the snapshot, for whoever watches over timers.
 -- No index holds what changes with a transition: the new row then stays on the page of the old one.
 CREATE TABLE instances (
@@ -140,6 +143,8 @@ CREATE TABLE inbox (
 )
 ----
 CREATE INDEX inbox_waiting ON inbox (account, message) WHERE refused IS NULL
+----
+CREATE INDEX inbox_refused ON inbox (account, message) WHERE refused IS NOT NULL
 ----
 -- Take the account's row for a write under a lease, and keep it until the transaction ends: whoever wants to take the
 -- account over waits for that. SQLSTATE PW001: the lease is not alive. PW002: somebody else has written under it.
