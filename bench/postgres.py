@@ -28,9 +28,11 @@ from bench.peers import ROOT, peers_environment, peers_python
 from runtime.clock import SystemClock, VirtualClock
 from runtime.events import EventContext
 from runtime.postgres import schema
-from runtime.postgres.connection import Database
+from runtime.postgres.connection import Address, Database
 from runtime.postgres.inbox import InboxFeed
 from runtime.postgres.lease import Lease
+from runtime.postgres.leases import PostgresLeases, register
+from runtime.postgres.line import Line
 from runtime.postgres.store import PostgresStore
 from runtime.postgres.values import Blobs, Numbers, Texts
 from runtime.store import Commit
@@ -40,6 +42,7 @@ sys.path.insert(0, str(ROOT / "tests" / "runtime" / "postgres"))
 from own_postgres import MISSING, PostgresServer, make_server, programs_folder
 
 IN_FLIGHT = 32
+LEASES, RENEWALS = 500, 20
 FED, SENT = "Events of the worker's own", "Events that wait in the database"
 UNIT = "transitions per second"
 _SETTINGS = ("shared_buffers=128MB", "max_wal_size=2GB", "log_checkpoints=off")
@@ -67,9 +70,11 @@ def measure(scale: str) -> dict[str, Any]:
             shift = number % len(names)
             for name in names[shift:] + names[:shift]:
                 found[name].append(_measured(url, cases[name][1]))
-        audit = _audit_bytes(url)
+        audit, renewal = _audit_bytes(url), asyncio.run(_renewal_bytes(url))
         versions = {"postgresql": _one(url, "SHOW server_version")}
-    return _summarise(cases, found, audit, versions, in_ci=scale == "ci")
+    extra = [{"what": "an audit row with its indexes", "bytes": round(audit)}]
+    extra.append({"what": "WAL of a renewed lease", "bytes": round(renewal)})
+    return _summarise(cases, found, extra, versions, in_ci=scale == "ci")
 
 
 # -- ours ----------------------------------------------------------------------------------------------------------
@@ -235,6 +240,21 @@ def _audit_bytes(url: str) -> float:
     return float(_one(url, "SELECT pg_total_relation_size('audit')::float / count(*) FROM audit"))
 
 
+async def _renewal_bytes(url: str) -> float:
+    """Bytes of write-ahead log that it takes to renew the lease of one account among many."""
+    line, leases = Line(Address(url), "bench", 30_000), PostgresLeases(Address(url), "bench", 60_000)
+    names = [uuid4().hex for _ in range(LEASES)]
+    await register(line, names)
+    held = await leases.take(names)
+    before = await asyncio.to_thread(_one, url, "SELECT pg_current_wal_lsn()")
+    for _ in range(RENEWALS):
+        await leases.renew(held, set(names))
+    written = await asyncio.to_thread(_one, url, f"SELECT pg_current_wal_lsn() - '{before}'::pg_lsn")
+    await leases.close()
+    await line.close()
+    return float(written) / LEASES / RENEWALS
+
+
 def _one(url: str, query: str) -> Any:
     database = Database(url, "bench", connections=1)
     try:
@@ -247,7 +267,7 @@ def _one(url: str, query: str) -> Any:
 def _summarise(
     cases: dict[str, Case],
     found: dict[str, list[Measured]],
-    audit: float,
+    extra: list[dict[str, Any]],
     versions: dict[str, str],
     *,
     in_ci: bool,
@@ -265,7 +285,7 @@ def _summarise(
         for name, (group, _) in cases.items()
     ]
     rows.sort(key=lambda row: (row["group"] != FED, -row["value"]))
-    rows.append({"what": "an audit row with its indexes", "bytes": round(audit)})
+    rows += extra
     alone, together, inbox, *others = ([1 / one.rate for one in found[name]] for name in (*cases,) if "100" not in name)
     ratios = {
         f"{IN_FLIGHT} in flight, by 1 in flight": ratio(
