@@ -66,7 +66,7 @@ torture-cluster: $(INSTALLED)  ## Break workers, database and venue under RUNS=1
 bench: $(INSTALLED)  ## Measure everything against others and write bench/results/index.html (an hour, best left alone).
 	@$(BIN)/python -m bench.run --date $$(date -u +%F)
 
-bench-ci: $(INSTALLED)  ## Measure for a minute, and fail when a ratio falls behind.
+bench-ci: $(INSTALLED)  ## Measure at a small scale, and fail when a ratio falls behind.
 	@$(BIN)/python -m bench.run --scale ci
 
 diagrams: $(INSTALLED)  ## Write the diagrams as PNG into var/diagrams/.
