@@ -65,16 +65,21 @@ FROM workers WHERE seen_at > clock_timestamp() - interval '1 minute'
 ORDER BY worker
 """
 _ACCOUNTS = f"""
+WITH counted AS (
+    SELECT account, count(*) AS instances, count(*) FILTER (WHERE due_at < %(now)s) AS overdue
+    FROM instances GROUP BY account
+)
 SELECT account, holder IS NOT NULL AND expires_at > clock_timestamp(), holder, epoch,
     extract(epoch FROM expires_at - clock_timestamp()) * 1000,
-    (SELECT count(*) FROM instances i WHERE i.account = a.account),
+    coalesce(instances, 0),
     (SELECT count(*) FROM outbox o WHERE o.account = a.account AND outcome IS NULL),
-    (SELECT count(*) FROM instances i WHERE i.account = a.account AND due_at < %(now)s),
+    coalesce(overdue, 0),
     (SELECT count(*) FROM inbox n WHERE n.account = a.account AND refused IS NULL),
     (SELECT count(*) FROM inbox n WHERE n.account = a.account AND refused IS NOT NULL),
     timeline IS NOT NULL AND timeline <> {TIMELINE}
-FROM accounts a ORDER BY account
+FROM accounts a LEFT JOIN counted USING (account) ORDER BY account
 """
+"""Snapshots lie in the instances' rows: they are gone through once for all accounts, by several processes at a time."""
 _REFUSED = """
 SELECT message, account, instance, event, id, refused FROM inbox WHERE refused IS NOT NULL
 ORDER BY message DESC LIMIT 20
