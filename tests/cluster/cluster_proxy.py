@@ -56,7 +56,7 @@ class Wires:
 
     def counts(self) -> dict[str, int]:
         """What was done so far."""
-        return self._ask({"do": "count"})
+        return dict(self._ask({"do": "count"}))
 
     def _ask(self, what: dict[str, Any]) -> Any:
         self._control.sendall(json.dumps(what).encode() + b"\n")
