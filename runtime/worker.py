@@ -100,7 +100,11 @@ class Worker:
         """
         state = await self._in_writer(self._store.load)
         now = self.clock.now()
-        self.portfolio = Portfolio.load(self.portfolio.slots, state.entries, state.reservations, state.balances)
+        # Years of trades take seconds to add up, and other accounts may be waiting for this loop.
+        slots = self.portfolio.slots
+        self.portfolio = await self._in_writer(
+            lambda: Portfolio.load(slots, state.entries, state.reservations, state.balances)
+        )
         self._dispatcher.portfolio = self.portfolio
         for instance, identity, at, receipt in state.identities:
             self._seen.record(instance, identity, receipt, at)
