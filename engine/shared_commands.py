@@ -93,11 +93,12 @@ def recover(url: str, account: str, symbol: str, sleep: Callable[[float], None] 
         payload = msgspec.json.encode(RecoverRequested(requested_by="phasewright recover"))
         sent = send(url, account, symbol, RecoverRequested.event, payload.decode(), None)
         for _ in range(_RECOVERY * 4):
-            answer = next((row for row in store.audit(symbol, _LATEST) if row.identity == sent.id), None)
+            rows = store.audit(symbol, _LATEST)
+            answer = next((row for row in rows if row.identity == sent.id), None)
             if answer is not None and answer.outcome is not Outcome.HANDLED:
                 raise StoreError(f"{symbol} is in {answer.phase_from}. {answer.reason} Nothing was changed.")
-            now = _status(store, symbol)
-            if answer is not None and now.phase != Phase.RECOVERING:
+            if answer is not None and rows[-1].phase_to != Phase.RECOVERING:
+                now = _status(store, symbol)
                 return RecoverOutcome(symbol, before, now.phase, now.note if now.phase == Phase.ERROR else "")
             sleep(0.25)
         raise StoreError(
