@@ -11,7 +11,8 @@ from engine.command_line import FOUND, Json, print_json
 
 app = typer.Typer(
     name="db",
-    help="Look after a PostgreSQL database.\n\nIts tables, and whether it can be relied on. docs/postgresql.md has more.",
+    help="Look after a PostgreSQL database.\n\n"
+    "Its tables, and whether it can be relied on. docs/postgresql.md has more.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
