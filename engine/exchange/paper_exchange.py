@@ -607,10 +607,6 @@ class PaperExchange:
             return list(self._live[symbol].values())
         return sorted(self._by_client_id.values(), key=lambda order: order.seq)
 
-    def orders_open_since(self, symbol: str, instant: int) -> list[BookOrder]:
-        """The orders on `symbol` that were open at some time after `instant`, as they stand."""
-        return self._store.orders_open_since(symbol, instant)
-
     def book_orders(self) -> list[BookOrder]:
         """Every order ever accepted, in the order of arrival, as they stand."""
         return self._store.orders()

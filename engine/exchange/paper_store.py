@@ -371,9 +371,6 @@ class PaperStore:
             (symbol, instant, instant),
         )
 
-    def orders_open_since(self, symbol: str, instant: int) -> list[BookOrder]:
-        return self._orders("WHERE symbol = ? AND (closed_at IS NULL OR closed_at > ?) ORDER BY seq", (symbol, instant))
-
     def open_orders(self) -> list[BookOrder]:
         return self._orders("WHERE status = 'open' ORDER BY seq", ())
 
