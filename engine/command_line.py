@@ -147,7 +147,9 @@ def trade(
     ] = None,
     lease: Annotated[
         float,
-        typer.Option("--lease", help="In PostgreSQL, seconds without a word until a standby takes over.", min=0.5),
+        typer.Option(
+            "--lease", help="In PostgreSQL, seconds without a word until a standby takes over.", min=0.5, max=600
+        ),
     ] = 15.0,
     new_key: Annotated[
         bool, typer.Option("--new-key", help="The key in use is another one, of the same account.")

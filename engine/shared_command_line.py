@@ -43,7 +43,10 @@ def work(
     lease: Annotated[
         float,
         typer.Option(
-            "--lease", help="Seconds without a word after which others take its accounts; the same for all.", min=0.5
+            "--lease",
+            help="Seconds without a word after which others take its accounts; the same for all.",
+            min=0.5,
+            max=600,
         ),
     ] = 15.0,
     connections: Annotated[

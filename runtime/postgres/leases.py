@@ -20,6 +20,10 @@ TIMELINE = (
 )
 """SQL: which history of writes the server goes on with. A promoted replica and a restored backup begin another one."""
 
+_SOON = "clock_timestamp() + interval '15 minutes'"
+"""SQL: what lies beyond was written before the server's clock was set back. Whoever died before that would else count
+as alive, and keep its accounts, until the clock is there again. No lease lasts as long."""
+
 _SHOW = f"""
 WITH forgotten AS (DELETE FROM workers WHERE seen_at < clock_timestamp() - interval '1 day')
 INSERT INTO workers (worker, started_at, seen_at, serves)
@@ -49,11 +53,12 @@ UPDATE accounts SET expires_at = clock_timestamp() + %(ttl)s * interval '1 milli
 FROM held, patience WHERE {_HELD}
 RETURNING accounts.account
 """
-_WORKERS = """
-SELECT worker, serves FROM workers WHERE seen_at > clock_timestamp() - %(ttl)s * interval '1 millisecond'
+_WORKERS = f"""
+SELECT worker, serves FROM workers
+WHERE seen_at > clock_timestamp() - %(ttl)s * interval '1 millisecond' AND seen_at < {_SOON}
 """
 _ACCOUNTS = f"""
-SELECT account, holder IS NOT NULL AND expires_at > clock_timestamp(), holder,
+SELECT account, holder IS NOT NULL AND expires_at BETWEEN clock_timestamp() AND {_SOON}, holder,
     timeline IS NOT NULL AND timeline <> {TIMELINE}
 FROM accounts
 """
@@ -61,7 +66,7 @@ _TAKE = f"""
 WITH free AS (
     SELECT account FROM accounts
     WHERE account = ANY (%(accounts)s)
-        AND (holder IS NULL OR holder = %(worker)s OR expires_at <= clock_timestamp())
+        AND (holder IS NULL OR holder = %(worker)s OR expires_at NOT BETWEEN clock_timestamp() AND {_SOON})
         AND (timeline IS NULL OR timeline = {TIMELINE})
     ORDER BY account FOR UPDATE SKIP LOCKED
 )

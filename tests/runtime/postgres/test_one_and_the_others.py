@@ -104,6 +104,24 @@ def log_event(data: Any, event: Any, ctx: Any) -> None:
     data.log.append(event.event)
 
 
+def test_who_died_before_the_servers_clock_was_set_back_is_not_waited_for(url: str) -> None:
+    async def then(leases: PostgresLeases, held: list[Lease]) -> None:
+        await leases.renew(held, {"before"})
+        with psycopg.connect(url) as later:
+            later.execute("UPDATE workers SET seen_at = seen_at + interval '1 hour'")
+            later.execute("UPDATE accounts SET expires_at = expires_at + interval '1 hour'")
+        other = PostgresLeases(Address(url), "other", TTL)
+        try:
+            census = await other.census()
+            assert leases.worker not in census.workers
+            assert "dead" not in census.holders
+            assert [lease.account for lease in await other.take(["dead"])] == ["dead"]
+        finally:
+            await other.close()
+
+    with_leases(url, "dead", then=then)
+
+
 class Desk:
     """An account with one instance, and what it takes to hand messages to it."""
 
