@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from engine.stores import ACCOUNT
 from engine.exchange.capabilities import exchange_named
-from engine.live_run import TradeError
+from engine.live_errors import TradeError
 from engine.live_settings import confirmation_of
+from engine.stores import ACCOUNT
 from runtime.errors import ConfigError, StoreError
 from runtime.store import Store
 

@@ -30,7 +30,8 @@ from engine.live_account import (
 from engine.live_bot import BotOptions, open_bot, plan_bot
 from engine.live_control import Answer, Ask, listening
 from engine.live_notices import Notice, Tell, What, clause
-from engine.live_run import OPENING_ENTRY, LiveRun, prepare_patiently
+from engine.live_preparing import OPENING_ENTRY
+from engine.live_run import LiveRun, prepare_patiently
 from engine.live_settings import LiveSettings
 from engine.reconciliation import Difference, Reconciler
 from engine.stores import Place, reading
@@ -131,7 +132,7 @@ async def recover_in(bot: LiveRun, symbol: str) -> Answer:
         return Answer(refused=f"this bot has no symbol {symbol!r}")
     before = bot.worker.instances[symbol].phase
     try:
-        if before == Phase.ERROR and (reason := await bot.in_the_way(symbol)):
+        if before == Phase.ERROR and (reason := await bot.reconciling.in_the_way(symbol)):
             return Answer(refused=f"{symbol}: {reason} It would be stopped again at once. Nothing was changed.")
         receipt, after, note = await bot.recover(symbol, "phasewright recover")
     except PhasewrightError as error:

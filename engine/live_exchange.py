@@ -12,6 +12,15 @@ from engine.exchange.key_rights import KeyRights
 from engine.exchange.order_feed import LiveOrders
 from engine.market_data.candles import Candle
 
+_ASK_AGAIN = (2_000, 5_000, 15_000, 30_000, 60_000)
+"""Pauses (ms) between two tries to read something, the last one for ever."""
+
+
+def ask_again_after(failures: int) -> int:
+    """How long (milliseconds) to wait before an exchange is asked again that gave no answer, after so many tries that
+    failed before this one."""
+    return _ASK_AGAIN[min(failures, len(_ASK_AGAIN) - 1)]
+
 
 class LiveExchange(Protocol):
     """One account on one exchange, reached over a network. Every read raises GatewayError when it gets no answer."""

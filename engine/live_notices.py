@@ -57,6 +57,42 @@ def clause(text: str) -> str:
 Tell = Callable[[Notice], None]
 
 
+class Notifier:
+    """Tells what there is to tell of one bot: each with its instant and its symbol's phase, and a trouble once.
+
+    Args:
+        tell: takes it; it must not wait.
+        now: the present instant (milliseconds).
+        phase_of: a symbol's phase, empty where it has none.
+    """
+
+    def __init__(self, tell: Tell, now: Callable[[], int], phase_of: Callable[[str], str]) -> None:
+        self._tell = tell
+        self._now = now
+        self._phase_of = phase_of
+        self._troubles: set[str] = set()
+
+    def say(self, what: What, text: str, symbol: str = "") -> None:
+        """Tell it now."""
+        self._tell(Notice(self._now(), what, symbol, self._phase_of(symbol), text))
+
+    def note(self, text: str, symbol: str = "") -> None:
+        """Tell what is worth knowing, and no trouble."""
+        self.say(What.NOTE, text, symbol)
+
+    def trouble(self, key: str, text: str, symbol: str = "") -> None:
+        """Tell of a trouble once, until it is over."""
+        if key not in self._troubles:
+            self._troubles.add(key)
+            self.say(What.TROUBLE, text, symbol)
+
+    def well(self, key: str, text: str, symbol: str = "") -> None:
+        """Tell that a trouble is over, if there was one."""
+        if key in self._troubles:
+            self._troubles.remove(key)
+            self.say(What.WELL_AGAIN, text, symbol)
+
+
 def notice_of(row: AuditRow) -> Notice | None:
     """What to tell of an event: each change of phase, and what failed; None for the rest."""
     if row.outcome is Outcome.FAILED:

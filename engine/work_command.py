@@ -12,7 +12,7 @@ from engine.live_account import database_name
 from engine.live_bot import BotOptions, plan_bot
 from engine.live_commands import Stopped, stop_signals
 from engine.live_notices import Notice, Tell, What
-from engine.live_run import prepare_once, prepare_patiently
+from engine.live_run import LiveRun, prepare_patiently
 from engine.sharing import sharing
 from runtime.clock import SystemClock
 from runtime.errors import ConfigError, StoreFencedError
@@ -53,7 +53,7 @@ async def work(options: WorkOptions, environment: Mapping[str, str], tell: Tell)
                 accounts.credentials(name, environment),
             )
             # If the exchange gives this worker no answer, it may give one to another.
-            orders = await shared.run_bot(plan, tenure, prepare_once)
+            orders = await shared.run_bot(plan, tenure, LiveRun.prepare)
             if orders:
                 live[name] = orders
                 listed = ", ".join(f"{symbol} {order}" for symbol, order in orders)

@@ -11,8 +11,9 @@ from live_world import LiveWorld  # type: ignore[import-not-found]
 
 from engine.exchange.gateway import GatewayError
 from engine.exchange.wire import Cause, Failed
+from engine.live_errors import TradeError
 from engine.live_notices import Notice, What
-from engine.live_run import TradeError, prepare_patiently
+from engine.live_run import prepare_patiently
 from generated.trading import Phase
 
 AT = 1_790_000_000_000
@@ -29,7 +30,7 @@ def test_a_difference_names_its_symbol_once(world: LiveWorld) -> None:
     world.start()
     world.wait_for(lambda: world.phase() == Phase.POSITION)
     world.exchange.gateway.hidden = {"BTC": world.bot.worker.portfolio.position("BTC/USD", "BTC")}
-    world.do(world.bot.reconcile())
+    world.do(world.bot.reconciling.once())
     [told] = [notice for notice in world.notices if notice.what is What.DIFFERENCE]
     assert told.line().count("BTC/USD") == 2, "before it, and in the command that recovers it"
     assert "BTC/USD  The account has 0 BTC" in told.line()

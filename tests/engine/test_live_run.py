@@ -16,8 +16,10 @@ from engine.exchange.key_rights import KeyRights
 from engine.exchange.outcomes import refuses_key
 from engine.exchange.wire import Cause, Failed
 from engine.live_commands import recover_in
+from engine.live_errors import TradeError
+from engine.live_events import process
 from engine.live_notices import What
-from engine.live_run import LiveRun, TradeError, prepare_patiently
+from engine.live_run import prepare_patiently
 from generated.trading import ErrorOccurred, Phase
 from runtime.errors import StoreError
 from runtime.events import Outcome
@@ -47,7 +49,7 @@ def test_closed_bars_and_reports_of_orders_make_whole_trades(world: LiveWorld) -
 def test_an_open_bar_is_not_judged(world: LiveWorld) -> None:
     world.start()
     seen = []
-    world.bot._strategies["BTC/USD"].observe = lambda candle: seen.append((candle.closed_at, world.clock.now()))  # type: ignore[method-assign]
+    world.bot._bars.strategies["BTC/USD"].observe = lambda candle: seen.append((candle.closed_at, world.clock.now()))  # type: ignore[method-assign]
     world.wait(5 * MINUTE + 1_000)
     assert len(seen) == 5
     assert all(closed_at <= now <= closed_at + 2_000 for closed_at, now in seen)
@@ -58,7 +60,7 @@ def test_bars_close_by_the_exchange_s_clock(world: LiveWorld, offset: int) -> No
     world.exchange.offset = offset
     world.start()
     seen = []
-    world.bot._strategies["BTC/USD"].observe = lambda candle: seen.append((candle.closed_at, world.clock.now()))  # type: ignore[method-assign]
+    world.bot._bars.strategies["BTC/USD"].observe = lambda candle: seen.append((candle.closed_at, world.clock.now()))  # type: ignore[method-assign]
     world.wait(3 * MINUTE)
     assert seen
     assert all(closed_at <= now + offset <= closed_at + 2_000 for closed_at, now in seen)
@@ -67,7 +69,7 @@ def test_bars_close_by_the_exchange_s_clock(world: LiveWorld, offset: int) -> No
 def test_reports_that_come_twice_or_late_change_nothing(world: LiveWorld) -> None:
     async def again() -> None:
         for _, state in reversed(world.paper.reports() * 2):
-            world.bot._on_report(state)
+            world.bot.reports.take(state)
 
     world.start()
     world.wait_for(lambda: world.phase() == Phase.POSITION)
@@ -232,15 +234,14 @@ def test_an_account_that_pays_fees_in_a_third_currency_is_not_begun_with(world: 
 
 
 def test_the_first_fee_in_a_third_currency_is_told(world: LiveWorld) -> None:
-    on_report = LiveRun._on_report
+    subscribe = world.exchange.gateway.subscribe
 
-    def in_bnb(bot: LiveRun, state: OrderState) -> None:
+    def in_bnb(state: OrderState) -> OrderState:
         trades = tuple(msgspec.structs.replace(one, fee=Decimal("0.01"), fee_currency="BNB") for one in state.trades)
-        on_report(bot, msgspec.structs.replace(state, trades=trades))
+        return msgspec.structs.replace(state, trades=trades)
 
-    bot = world.new_bot()
-    bot._on_report = in_bnb.__get__(bot)  # type: ignore[method-assign]
-    world.start_this(bot)
+    world.exchange.gateway.subscribe = lambda take: subscribe(lambda state: take(in_bnb(state)))  # type: ignore[method-assign]
+    world.start()
     world.wait_for(lambda: world.phase() == Phase.COOLDOWN)
     told = [line for line in world.lines(What.TROUBLE) if "BNB" in line]
     assert len(told) == 1, "for the purchase, and not again for the sale"
@@ -378,7 +379,7 @@ def test_a_key_that_is_revoked_ends_the_run_and_keeps_the_books(world: LiveWorld
 def test_a_key_that_hiccups_once_does_not(world: LiveWorld) -> None:
     world.start()
     world.exchange.gateway.refused = "-2015"
-    world.bot._look_soon.set()
+    world.bot.reconciling.soon()
     world.wait(3_000)
     world.exchange.gateway.refused = ""
     world.wait(20 * MINUTE)
@@ -388,7 +389,7 @@ def test_a_key_that_hiccups_once_does_not(world: LiveWorld) -> None:
 def test_a_key_that_may_not_trade_ends_the_run(world: LiveWorld) -> None:
     world.start()
     world.exchange.key_refusal = "answered (PermissionDenied, HTTP 401, code -2015)"
-    world.bot._look_soon.set()
+    world.bot.reconciling.soon()
     with pytest.raises(TradeError, match=r"-2015\)\), and still answers what it reads: the right to trade was"):
         world.wait(MINUTE)
 
@@ -397,7 +398,7 @@ def test_a_key_that_is_refused_for_orders_and_for_all_else_is_told_as_refused(wo
     world.start()
     world.wait(5_000)
     world.exchange.key_refusal = world.exchange.gateway.refused = "answered (PermissionDenied, HTTP 401, code -2015)"
-    world.bot._look_soon.set()
+    world.bot.reconciling.soon()
     with pytest.raises(TradeError, match=r"refuses the key or what it may do: .*-2015.*may trade on the spot market"):
         world.wait(MINUTE)
 
@@ -497,10 +498,15 @@ def test_a_clock_that_goes_wrong_is_told(world: LiveWorld) -> None:
 # -- recovering ------------------------------------------------------------------------------------------------------
 
 
+def break_down(world: LiveWorld) -> None:
+    failed = ErrorOccurred(error="told to", failed_event="TEST")
+    world.do(process(world.bot.worker, "BTC/USD", world.clock.now(), failed))
+
+
 def test_a_running_bot_recovers_a_symbol_when_it_is_asked(world: LiveWorld) -> None:
     world.start()
     world.wait_for(lambda: world.phase() == Phase.POSITION)
-    world.do(world.bot._process("BTC/USD", ErrorOccurred(error="told to", failed_event="TEST")))
+    break_down(world)
     receipt, phase, note = world.do(world.bot.recover("BTC/USD", "a test"))
     assert (receipt.outcome, phase, note) == (Outcome.HANDLED, Phase.POSITION, "")
     receipt, phase, _ = world.do(world.bot.recover("BTC/USD", "a test"))
@@ -518,7 +524,7 @@ def test_a_recovery_that_would_be_undone_at_once_is_refused_with_what_to_do(tmp_
         world.wait_for(lambda: world.phase() == Phase.POSITION)
         held = world.bot.worker.portfolio.position("BTC/USD", "BTC")
         world.by_hand("sell", held)
-        world.do(world.bot.reconcile())
+        world.do(world.bot.reconciling.once())
         assert world.phase() == Phase.ERROR
         rows = len(world.store.audit("BTC/USD"))
         answer = world.do(recover_in(world.bot, "BTC/USD"))
@@ -541,15 +547,15 @@ def test_a_recovery_answers_with_what_became_of_the_symbol_in_the_end(tmp_path: 
     try:
         world.start()
         world.wait_for(lambda: world.phase() == Phase.POSITION)
-        world.do(world.bot._process("BTC/USD", ErrorOccurred(error="told to", failed_event="TEST")))
-        in_the_way = world.bot.in_the_way
+        break_down(world)
+        in_the_way = world.bot.reconciling.in_the_way
 
         async def sold_meanwhile(symbol: str) -> str:
             found: str = await in_the_way(symbol)
             world.exchange.gateway.hidden = {"BTC": world.bot.worker.portfolio.position(symbol, "BTC")}
             return found
 
-        world.bot.in_the_way = sold_meanwhile  # type: ignore[method-assign]
+        world.bot.reconciling.in_the_way = sold_meanwhile  # type: ignore[method-assign]
         answer = world.do(recover_in(world.bot, "BTC/USD"))
         assert answer.phase_to == Phase.ERROR
         assert "still holds" in answer.note

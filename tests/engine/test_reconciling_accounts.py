@@ -27,7 +27,7 @@ def world(tmp_path: Path) -> Iterator[LiveWorld]:
 
 def differences(world: LiveWorld) -> list[Difference]:
     """What a look finds, of which nothing is done."""
-    found: list[Difference] = world.do(world.bot._reconciler.differences())
+    found: list[Difference] = world.do(world.bot.reconciling.reconciler.differences())
     return found
 
 
@@ -80,7 +80,7 @@ def test_a_report_that_never_came_is_taken_over(tmp_path: Path) -> None:
         assert world.phase() == Phase.WAIT_FILL, "the report of its fill was lost"
         found = only([one for one in differences(world) if one.needs_doing])
         assert (found.kind, found.whose, found.remedy) == (Kind.REPORT_MISSED, "ours", Remedy.ADOPT)
-        world.do(world.bot.reconcile())
+        world.do(world.bot.reconciling.once())
         world.wait(100)
         assert world.phase() == Phase.POSITION
         assert world.bot.worker.portfolio.cash("USD") == world.paper.balances(world.clock.now())["USD"]
@@ -99,7 +99,7 @@ def test_an_order_that_is_live_after_all_is_canceled_through_recovery(world: Liv
     assert (found.kind, found.whose, found.remedy) == (Kind.LIVE_AFTER_ALL, "ours", Remedy.RECOVER)
     assert "open" in found.exchange
     assert "filled" in found.books
-    world.do(world.bot.reconcile())
+    world.do(world.bot.reconciling.once())
     world.wait(20_000)
     assert world.path()[world.path().index(Phase.ERROR) :][:3] == [Phase.ERROR, Phase.RECOVERING, Phase.CANCEL_BUY]
 
@@ -111,7 +111,7 @@ def test_a_list_that_lags_behind_stops_nothing(world: LiveWorld) -> None:
     world.live = LIVE
 
     async def look() -> list[Difference]:
-        return await world.bot._reconciler.differences()  # type: ignore[no-any-return]
+        return await world.bot.reconciling.reconciler.differences()  # type: ignore[no-any-return]
 
     async def catching_up() -> list[Difference]:
         import asyncio
@@ -135,7 +135,7 @@ def test_an_earlier_order_of_ours_that_is_live_stops_its_symbol(tmp_path: Path) 
         world.exchange.gateway.open, world.exchange.gateway.shown[earlier] = [state], state
         found = [one for one in differences(world) if one.symbol == "BTC/USD" and one.needs_doing]
         assert (only(found).kind, found[0].whose, found[0].remedy) == (Kind.LIVE_UNATTENDED, "ours", Remedy.STOP)
-        world.do(world.bot.reconcile())
+        world.do(world.bot.reconciling.once())
         assert world.phase("BTC/USD") == Phase.ERROR
         assert earlier in world.data("BTC/USD").last_error, "the evidence names the order"
         world.exchange.gateway.open = None
@@ -152,7 +152,7 @@ def test_an_order_of_a_lost_database_is_proven_by_its_id(world: LiveWorld) -> No
     found = only(differences(world))
     assert (found.kind, found.whose, found.remedy) == (Kind.NOT_IN_BOOKS, "ours", Remedy.STOP)
     assert "perhaps a backup" in found.text
-    world.do(world.bot.reconcile())
+    world.do(world.bot.reconciling.once())
     assert world.phase() == Phase.ERROR
 
 
@@ -162,7 +162,7 @@ def test_a_foreign_order_is_left_alone(world: LiveWorld, order_id: str) -> None:
     world.exchange.gateway.open = [order_state(world, order_id)]
     found = only(differences(world))
     assert (found.kind, found.whose, found.remedy) == (Kind.FOREIGN_ORDER, "foreign", Remedy.NONE)
-    world.do(world.bot.reconcile())
+    world.do(world.bot.reconciling.once())
     assert world.phase() != Phase.ERROR
 
 
@@ -216,7 +216,7 @@ def test_a_trade_of_an_earlier_order_that_is_in_no_book_is_found(world: LiveWorl
     world.wait(3 * MINUTE)
     late = [one for one in differences(world) if one.needs_doing]
     assert len(late) == 2, "nor did the one that was on its way arrive"
-    world.do(world.bot.reconcile())
+    world.do(world.bot.reconciling.once())
     assert Phase.ERROR not in world.path(), "nothing that is done could mend it"
 
 
@@ -240,11 +240,11 @@ def test_a_position_that_was_sold_by_hand_stops_its_symbol_alone(tmp_path: Path)
         found = [one for one in differences(world) if one.needs_doing]
         assert (only(found).kind, found[0].symbol, found[0].remedy) == (Kind.BASE_MISSING, "BTC/USD", Remedy.STOP)
         assert f"still holds {held}" in found[0].text
-        world.do(world.bot.reconcile())
+        world.do(world.bot.reconciling.once())
         assert (world.phase("BTC/USD"), world.phase("ETH/USD")) == (Phase.ERROR, Phase.POSITION)
         assert world.bot.worker.portfolio.position("BTC/USD", "BTC") == held, "nothing is invented to make it fit"
         errors = len(world.store.audit("BTC/USD"))
-        world.do(world.bot.reconcile())
+        world.do(world.bot.reconciling.once())
         assert len(world.store.audit("BTC/USD")) == errors, "once is enough"
         assert len(world.lines(What.DIFFERENCE)) == 1
 
@@ -264,7 +264,7 @@ def test_missing_cash_stops_purchases_until_it_is_back(tmp_path: Path) -> None:
         found = only([one for one in differences(world) if one.needs_doing])
         assert "Bring 1 USD back" in found.text
         assert (found.kind, found.symbol, found.remedy) == (Kind.QUOTE_MISSING, "", Remedy.NO_ENTRIES)
-        world.do(world.bot.reconcile())
+        world.do(world.bot.reconciling.once())
         world.wait(30 * MINUTE)
         assert Phase.PLACE_BUY not in world.path()
         assert Phase.ERROR not in world.path()

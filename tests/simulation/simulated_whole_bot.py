@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
-from simulated_run import CAPITAL, MARKETS, MINUTE, BotProcess, SimulatedRun, WhimsicalStrategy
+from simulated_run import CAPITAL, MARKETS, BotProcess, SimulatedRun, WhimsicalStrategy
 
-from engine.account_books import Books
 from engine.exchange.gateway import Gateway, GatewayError, OrderState
+from engine.exchange.history import Execution
 from engine.exchange.key_rights import KeyRights
 from engine.exchange.order_feed import LiveOrders, OrderFeed
 from engine.exchange.wire import Cause, Failed
+from engine.live_errors import TradeError
 from engine.live_notices import Notice
-from engine.live_run import LiveRun, TradeError, prepare_patiently
+from engine.live_run import LiveRun, prepare_patiently
 from engine.live_settings import LiveSettings
 from engine.market_data.candles import Candle
 from engine.settings import Settings
 from generated.trading import Config
 
-BAR = MINUTE
 PAGE = 100
 _ENDED = Failed(Cause.RESET, "NetworkError", message="the stream has ended")
 
@@ -32,7 +32,7 @@ class WholeBotProcess(BotProcess):
     def __init__(self, run: SimulatedRun, clock_offset: int) -> None:
         super().__init__(run, clock_offset)
         self.exchange = SimulatedLiveExchange(self)
-        self.bot = _Bot(
+        self.bot = LiveRun(
             self.exchange,
             self.disk,
             self.clock,
@@ -41,8 +41,8 @@ class WholeBotProcess(BotProcess):
             Config(),
             tuple(MARKETS),
             self._tell,
+            lambda: WhimsicalStrategy(run),
         )
-        self.bot.make_strategy = lambda: WhimsicalStrategy(run)
 
     def begin(self) -> None:
         """The worker is made by the bot, once it is prepared."""
@@ -65,17 +65,6 @@ class WholeBotProcess(BotProcess):
         self.run.world.note("told", notice.symbol, notice.text)
 
 
-class _Bot(LiveRun):
-    """With strategies that decide at whim."""
-
-    make_strategy: Callable[[], WhimsicalStrategy]
-
-    async def _read_history(self, symbol: str, known: Books) -> None:
-        self._strategies[symbol] = self.make_strategy()
-        self._seen_until[symbol] = self.clock.now() // BAR * BAR - 2 * BAR
-        await self._read_bars(symbol)
-
-
 class SimulatedLiveExchange:
     """What a live bot asks besides orders; its bars come without fail."""
 
@@ -85,6 +74,7 @@ class SimulatedLiveExchange:
     def __init__(self, process: WholeBotProcess) -> None:
         self._process = process
         self._changed: list[str] = []
+        self._told: set[tuple[str, str]] = set()
         self._news: asyncio.Future[None] | None = None
 
     @property
@@ -106,6 +96,18 @@ class SimulatedLiveExchange:
         opened = range(-(-since // length) * length, now, length)[:PAGE]
         hundred = Decimal(100)
         return [Candle(at, hundred, hundred, hundred, hundred, Decimal(1), length) for at in opened]
+
+    async def news(self, symbol: str, since: int) -> Sequence[Execution] | None:
+        if self._process.wire.is_down:
+            raise GatewayError(str(_ENDED))
+        untold = [
+            Execution(trade, order.request.side, order.exchange_order_id, order.request.client_order_id)
+            for order in self._process.run.exchange.orders
+            for trade in order.trades
+            if order.request.symbol == symbol and trade.at >= since and (symbol, trade.trade_id) not in self._told
+        ]
+        self._told.update((symbol, one.trade.trade_id) for one in untold)
+        return untold
 
     async def watch(self, live_orders: LiveOrders) -> None:
         await OrderFeed(self._process.gateway, self._process.clock, live_orders, self._changes).run()

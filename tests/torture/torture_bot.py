@@ -47,12 +47,15 @@ def _shorten() -> None:
     import engine.ccxt_exchange as composed
     import engine.exchange.ccxt_client as client
     import engine.exchange.claimed_gateway as claimed
-    import engine.live_run as live_run
+    import engine.live_clock as live_clock
+    import engine.live_exchange as live_exchange
+    import engine.live_reconciling as live_reconciling
 
-    modules: Any = SimpleNamespace(composed=composed, client=client, claimed=claimed, live_run=live_run)
-    modules.claimed.MAX_OFFSET = modules.live_run.MAX_OFFSET = short.MAX_OFFSET
+    modules: Any = SimpleNamespace(composed=composed, client=client, live_exchange=live_exchange)
+    for each in (claimed, live_clock, live_reconciling):
+        each.MAX_OFFSET = short.MAX_OFFSET  # type: ignore[attr-defined]
     modules.client._TIMEOUT = short.TIMEOUT
-    modules.live_run._ASK_AGAIN = short.AGAIN
+    modules.live_exchange._ASK_AGAIN = short.AGAIN
     modules.composed.ClaimedGateway = functools.partial(claimed.ClaimedGateway, settings=short.CLAIMS)
     modules.composed.OrderFeed = functools.partial(composed.OrderFeed, settings=short.FEED)
     open_client = composed.open_client
