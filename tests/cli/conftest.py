@@ -22,7 +22,7 @@ from generated.trading import KNOBS as MACHINE_KNOBS
 
 sys.path.append(str(Path(__file__).parents[1] / "runtime" / "postgres"))
 
-from postgres_server import postgres  # noqa: E402
+from postgres_server import postgres
 
 __all__ = ["postgres"]
 
