@@ -20,9 +20,10 @@ from generated.trading import DEFINITION, Phase, StateData
 from runtime.errors import StoreError
 from runtime.ledger import CASH, DEPOSIT, DUST, ZERO, JournalEntry, dust_account, position_account, round_trips
 from runtime.machine import Snapshot
-from runtime.store import Store, StoredInstance, StoredState
+from runtime.store import AuditRow, Store, StoredInstance, StoredState
 
 _DAY = 86_400_000
+COUNTED_LATE = "Old audit rows were archived: how often each edge was taken is counted without them."
 
 
 class SymbolStatus(msgspec.Struct, frozen=True):
@@ -149,6 +150,8 @@ def run_figures(store: Store, series: Mapping[str, Series], quote: str, notes: S
             "Give the data that the run was made with (--data)."
         )
     trips = closed_round_trips(entries)
+    audits = ((store.audit(one.instance), one.version) for one in store.load().instances)
+    counted = [COUNTED_LATE] if any(begins_late(rows, version) for rows, version in audits) else []
     diagram = resources.files("generated.trading").joinpath("machine.svg").read_text(encoding="utf-8")
     return RunFigures(
         title="Phasewright: recorded market",
@@ -159,8 +162,13 @@ def run_figures(store: Store, series: Mapping[str, Series], quote: str, notes: S
         candles={symbol: one.candles for symbol, one in series.items()},
         diagram=diagram,
         edge_counts=edge_counts(diagram, store.branch_counts()),
-        notes=tuple(notes),
+        notes=(*notes, *counted),
     )
+
+
+def begins_late(rows: Sequence[AuditRow], version: int) -> bool:
+    """Whether the oldest rows of an instance are missing in its audit, because they were archived."""
+    return version > 1 if not rows else rows[0].version > 1
 
 
 def equity_curve(

@@ -139,6 +139,7 @@ def trade(
             help="The bot's database: a file, or a postgresql:// URL. Default: named after the exchange, in "
             "FSM_SNAPSHOT_DIR (var).",
             metavar="PATH",
+            callback=_no_folder,
         ),
     ] = None,
     account: Annotated[
@@ -173,6 +174,7 @@ def trade(
     from engine import live_commands, stores
     from engine.live_bot import BotOptions
     from engine.live_notices import Notice
+    from runtime.errors import ConfigError
 
     def tell(notice: Notice) -> None:
         # Whoever read along may be gone, or the disk with the log be full: the bot trades on.
@@ -194,6 +196,11 @@ def trade(
 
         shared = work_command.SharedTrade(asked, db, account, round(lease * 1000))
         stopped = asyncio.run(work_command.trade_shared(shared, os.environ, tell))
+    elif account is not None:
+        raise ConfigError(
+            "--account names one of the accounts in a PostgreSQL database; a file has one only. Nothing was started. "
+            "Give the URL with --db, or a file of its own for each account."
+        )
     else:
         stopped = asyncio.run(live_commands.trade(asked, None if db is None else Path(db), os.environ, tell))
     if stopped.live_orders:
@@ -331,6 +338,10 @@ def audit(
         print_json([msgspec.to_builtins(row) | {"payload": msgspec.Raw(row.payload)} for row in rows])
     else:
         terminal.show_audit(console(), rows)
+        if not rows and archived is None:
+            typer.echo(f"The database has no audit rows of {symbol}; `--archive FILE` shows those that were archived.")
+        elif not rows:
+            typer.echo(f"{archived} has no audit rows of {symbol}.")
 
 
 @app.command()
@@ -392,7 +403,7 @@ def archive(
 
     database = stores.place_of(db, None, os.environ)
     if not isinstance(database, Path):
-        raise StoreError(f"{database}: only a file's rows are archived; in PostgreSQL, partition or delete them.")
+        raise StoreError(f"{database}: only a file's rows are archived. docs/capacity.md says how to in PostgreSQL.")
     moved = archive_audit(database, int(before.replace(tzinfo=UTC).timestamp() * 1000), to)
     if json:
         print_json(moved)
@@ -447,9 +458,13 @@ def report(
 
     Equity, profit by month, prices with entries and exits, and the state diagram with how often each edge was taken.
     """
+    import msgspec
+
     from engine import commands, stores
 
     database = stores.place_of(db, account, os.environ)
+    if isinstance(database, stores.SharedPlace):
+        database = msgspec.structs.replace(database, account=stores.account_of(database))
     page = out or stores.local_file(database).with_suffix(".html")
     commands.report(database, data, os.environ, page)
     typer.echo(f"Report: {page}")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from engine.books import AccountStatus, account_status, closed_round_trips, run_figures
+from engine.books import AccountStatus, account_status, begins_late, closed_round_trips, run_figures
 from engine.live_control import Ask, ask
 from engine.market_data.candles import Series, load_candles
 from engine.market_data.recorded import recorded_market
@@ -130,7 +130,8 @@ def why(database: Place, data: Path | None, symbol: str, instant: int, environme
     """What a recorded run saw at the last bar that closed at or before `instant` (milliseconds), and what followed.
 
     Raises:
-        StoreError: the database has no such symbol, it was run with other data or settings, or no bar had closed.
+        StoreError: the database has no such symbol, it was run with other data or settings, no bar had closed, or what
+            led to it was archived.
     """
     settings = Settings.from_environment(environment)
     series = load_market(data)
@@ -142,7 +143,17 @@ def why(database: Place, data: Path | None, symbol: str, instant: int, environme
                 "again. Give the data (--data) and the settings that it was made with."
             )
         strategy = DropBuy(settings.strategy_parameters())
-        return explained(series[symbol], strategy, store.audit(symbol), store.journal(symbol), instant)
+        rows = store.audit(symbol)
+        version = next(stored.version for stored in store.load().instances if stored.instance == symbol)
+        return explained(
+            series[symbol],
+            strategy,
+            rows,
+            store.journal(symbol),
+            instant,
+            begins_late=begins_late(rows, version),
+            latest=store.last_event_at(),
+        )
 
 
 def report(database: Place, data: Path | None, environment: Mapping[str, str], path: Path) -> RunFigures:

@@ -138,6 +138,13 @@ def show_why(console: Console, found: Why) -> None:
         show_audit(console, found.rows)
     else:
         _print_indented(console, "nothing happened at this bar", "dim")
+    if found.latest is not None:
+        _print_indented(
+            console,
+            f"the run's last event was at {_second(found.latest)}: it had not come to this bar yet, or nothing "
+            "happened until then",
+            "yellow",
+        )
 
 
 def show_differences(console: Console, found: Sequence[Difference], left_out: Mapping[str, str]) -> None:
@@ -186,8 +193,9 @@ def show_exchanges(console: Console, exchanges: Iterable[Exchange]) -> None:
     console.print()
     for why in refused:
         console.print(Text(fill(why, console.width, initial_indent="- ", subsequent_indent="  ")))
+    console.print()
     checked = (
-        "\nEach entry is checked by the bytes that ccxt sends and by documented answers, binance's also against a "
+        "Each entry is checked by the bytes that ccxt sends and by documented answers, binance's also against a "
         "venue on loopback; none on the exchange itself. Rehearse, then use a test network or very little money."
     )
     console.print(Text(fill(checked, console.width)))

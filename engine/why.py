@@ -18,7 +18,8 @@ from runtime.store import AuditRow
 
 class Why(msgspec.Struct, frozen=True):
     """One bar as the bot saw it. Instants in milliseconds since the epoch; `phase` is the one in which the bar found
-    the symbol, entered at `since`; `rows` are the events at the bar's close."""
+    the symbol, entered at `since`; `rows` are the events at the bar's close. `latest` is the run's last event, and None
+    where it came after the bar."""
 
     symbol: str
     bar_at: int
@@ -28,16 +29,25 @@ class Why(msgspec.Struct, frozen=True):
     strategy: str
     saw: str
     rows: tuple[AuditRow, ...]
+    latest: int | None
 
 
 def why(
-    series: Series, strategy: Strategy, rows: Sequence[AuditRow], entries: Sequence[JournalEntry], instant: int
+    series: Series,
+    strategy: Strategy,
+    rows: Sequence[AuditRow],
+    entries: Sequence[JournalEntry],
+    instant: int,
+    *,
+    begins_late: bool,
+    latest: int | None,
 ) -> Why:
     """Explain the last bar that closed at or before `instant`. `strategy` must be new; `rows` and `entries` are the
-    symbol's whole audit and journal.
+    symbol's audit and journal, of which `begins_late` says whether older rows were moved away, and `latest` is the
+    instant of the run's last event.
 
     Raises:
-        StoreError: no bar had closed by then.
+        StoreError: no bar had closed by then, or what happened before it is not in the database any more.
     """
     seen = [candle for candle in series.candles if candle.closed_at <= instant]
     if not seen:
@@ -46,6 +56,11 @@ def why(
         strategy.observe(candle)
     bar_at = seen[-1].closed_at
     before = [row for row in rows if row.at < bar_at]
+    if begins_late and not before:
+        raise StoreError(
+            f"{series.symbol}: what led to this bar is not in the database any more: older audit rows were archived. "
+            f"See `phasewright audit {series.symbol} --archive FILE`, with the file that `phasewright archive` wrote."
+        )
     moves = [row for row in before if row.phase_from != row.phase_to]
     phase = before[-1].phase_to if before else DEFINITION.initial
     position = _position(entries, bar_at) if phase == Phase.POSITION else None
@@ -58,6 +73,7 @@ def why(
         strategy=strategy.name,
         saw=_told(phase, strategy, position),
         rows=tuple(row for row in rows if row.at == bar_at),
+        latest=None if latest is None or bar_at <= latest else latest,
     )
 
 

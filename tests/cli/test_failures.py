@@ -207,8 +207,19 @@ def test_a_report_on_other_data_than_the_run_had(traded: Traded, refused: Refuse
     assert "the database has traded BTC/USD, of which the data has no bars" in refused(done)
 
 
-@pytest.mark.parametrize("arguments", [["audit"], ["run", "--dat", "x"], ["trade"], ["status", "--db", "."]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["audit"],
+        ["run", "--dat", "x"],
+        ["trade"],
+        ["trade", "--symbol", "BTC/USDT", "--db", "."],
+        ["status", "--db", "."],
+        ["why", "BTC/USD", "--at", "yesterday"],
+    ],
+)
 def test_a_command_called_wrongly_ends_with_2(arguments: list[str], tmp_path: Path) -> None:
     done = phasewright(*arguments, cwd=tmp_path)
     assert done.status == 2
     assert "phasewright" in done.err
+    assert "Value error" not in done.err

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from conftest import Traded, phasewright  # type: ignore[import-not-found]
@@ -46,3 +48,38 @@ def test_other_settings_or_a_time_before_the_data_are_refused(traded: Traded) ->
     early = asked(traded, 0)
     assert early.status == 1
     assert "no bar had closed by then" in early.err
+
+
+def test_a_bar_after_the_last_event_says_that_nothing_is_known_of_it(traded: Traded) -> None:
+    rows = phasewright("audit", "BTC/USD", "--db", "bot.db", "--last", "100000", "--json", cwd=traded.folder).json
+    assert asked(traded, rows[0]["at"]).json["latest"] is None
+    done = phasewright(
+        "why", "BTC/USD", "--at", "2100-01-01", "--db", "bot.db", "--data", "market", cwd=traded.folder, env={}
+    )
+    assert (done.status, done.err) == (0, "")
+    assert "the run's last event was at 2024-" in done.out
+    assert "had not come to this bar yet" in done.out
+
+
+def test_what_was_archived_is_missed_and_not_made_up(traded: Traded, tmp_path: Path) -> None:
+    database = tmp_path / "bot.db"
+    shutil.copy(traded.folder / "bot.db", database)
+    there = ("--db", str(database))
+    first = phasewright("audit", "BTC/USD", *there, "--last", "100000", "--json", cwd=traded.folder).json[0]["at"]
+    archive = tmp_path / "old.parquet"
+    done = phasewright("archive", *there, "--to", str(archive), "--before", "2100-01-01", cwd=traded.folder)
+    assert done.status == 0
+    at = datetime.fromtimestamp(first / 1000, UTC).strftime("%Y-%m-%d %H:%M")
+    lost = phasewright("why", "BTC/USD", "--at", at, *there, "--data", "market", cwd=traded.folder)
+    assert (lost.status, lost.out) == (1, "")
+    assert "older audit rows were archived" in lost.err
+    page = tmp_path / "report.html"
+    phasewright("report", *there, "--data", "market", "--out", str(page), cwd=traded.folder)
+    assert "Old audit rows were archived" in page.read_text()
+    whole = tmp_path / "whole.html"
+    phasewright("report", "--db", "bot.db", "--data", "market", "--out", str(whole), cwd=traded.folder)
+    assert "Old audit rows were archived" not in whole.read_text()
+    shown = [phasewright("audit", symbol, *there, cwd=traded.folder).out for symbol in ("BTC/USD", "ETH/USD")]
+    assert any("no audit rows of" in out and "--archive FILE" in out for out in shown)
+    missing = phasewright("audit", "NONE/USD", "--archive", str(archive), cwd=traded.folder)
+    assert missing.out == f"{archive} has no audit rows of NONE/USD.\n"
