@@ -53,6 +53,10 @@ class Explained(TyperGroup):
             return super().invoke(ctx)
         except (typer.Exit, BrokenPipeError):
             raise
+        except typer.BadParameter as error:
+            # Said by the library that converts, of itself.
+            error.message = error.message.removeprefix("Value error, ")
+            raise
         except KeyboardInterrupt:
             typer.echo("\nInterrupted. Everything committed is on disk; run the same command to go on.", err=True)
             raise typer.Exit(INTERRUPTED) from None

@@ -63,8 +63,9 @@ def load_credentials(
         found[name] = (value or "").strip()
     missing = [f"PHASEWRIGHT_{suffix}" for name, suffix in _FIELDS.items() if name != "password" and not found[name]]
     if missing:
+        unset = "is not set" if len(missing) == 1 else "are not set"
         raise ConfigError(
-            f"There are no keys for account {account!r} on {exchange}: {' and '.join(missing)} are not set, and the "
+            f"There are no keys for account {account!r} on {exchange}: {' and '.join(missing)} {unset}, and the "
             f"keyring {'is not installed' if ask is None else 'has none'}. Nothing was sent. Set them in the "
             f"environment, or `pip install keyring` and `keyring set phasewright/{exchange}/{account} api_key` (and "
             "secret). Give the key the right to trade, and never the right to withdraw."

@@ -77,10 +77,11 @@ class Ready(msgspec.Struct, frozen=True):
         return msgspec.json.encode(self).decode()
 
     def as_text(self) -> str:
-        """One line for people."""
+        """For people: where it is, and the keys as a shell takes them."""
         symbols = ", ".join(self.symbols) if len(self.symbols) <= _MOST_NAMED else f"{len(self.symbols)} symbols"
         if self.accounts_file is None:
-            return f"venue {self.url}  api key {self.api_key}  secret {self.secret}  {symbols}"
+            keys = f"export PHASEWRIGHT_API_KEY={self.api_key}\nexport PHASEWRIGHT_SECRET={self.secret}"
+            return f"venue {self.url}  {symbols}\n{keys}"
         return f"venue {self.url}  {len(self.accounts)} accounts, keys in {self.accounts_file}  {symbols}"
 
     def accounts_toml(self) -> str:

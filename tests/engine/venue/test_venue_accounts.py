@@ -165,6 +165,12 @@ def test_many_accounts_and_symbols_are_told_in_a_line_and_written_down_for_their
     symbols = [f"M{number}/USDT" for number in range(200)]
     told = Ready("http://127.0.0.1:1", "key-0", "secret-0", symbols, "v.db", 1, accounts, "v.db.accounts.toml")
     assert told.as_text() == "venue http://127.0.0.1:1  200 accounts, keys in v.db.accounts.toml  200 symbols"
+    alone = Ready("http://127.0.0.1:1", "key", "secret", ["BTC/USDT"], "v.db", 1, accounts[:1], None)
+    assert alone.as_text().splitlines() == [
+        "venue http://127.0.0.1:1  BTC/USDT",
+        "export PHASEWRIGHT_API_KEY=key",
+        "export PHASEWRIGHT_SECRET=secret",
+    ]
 
 
 def test_books_of_accounts_begin_anew_with_the_first_accounts(tmp_path: Path) -> None:
