@@ -6,6 +6,7 @@ The connection string is a URL as libpq takes it, with all its parameters; what 
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,6 +18,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 
 from runtime.errors import StoreError, StoreIntegrityError
 from runtime.postgres.values import original, storable
+from runtime.postgres.watched import WatchedConnection
 
 SCHEMA = "0001"
 """The revision of the schema that this program reads and writes."""
@@ -40,6 +42,8 @@ _NETWORK: dict[str, Any] = {
     "keepalives_interval": 2,
     "keepalives_count": 3,
 }
+_MARGIN = 1.0
+"""Seconds after the server's statement_timeout in which it must have said so."""
 _UNFIT = ("22", "54")
 """Classes of SQLSTATEs that tell of a value: it is none of its type, or too large. Written again, it fails again."""
 _PASSWORD_HINT = (
@@ -131,6 +135,10 @@ class Database:
         name: of this process, for the database's administrator.
         connections: how many at most.
 
+    Attributes:
+        limit: seconds after which a statement that nothing is heard of has failed: a little longer than the server's
+            own limit, infinite if that sets none.
+
     Raises:
         StoreError: it cannot be reached, or its schema is not the one that this program knows, or it takes no writes
             (unless `read_only`).
@@ -144,7 +152,9 @@ class Database:
             check_schema(self.address, connection)
             if not read_only:
                 _check_writable(self.address, connection)
+            self.limit = _silence(self.address, connection)
         self._pool = ConnectionPool(
+            connection_class=WatchedConnection,
             kwargs=self.address.parameters(name, read_only=read_only),
             min_size=1,
             max_size=connections,
@@ -154,13 +164,17 @@ class Database:
         )
 
     @contextmanager
-    def connection(self, timeout: float = 10.0) -> Iterator[Connection]:
+    def connection(self, timeout: float = 10.0, *, limit: float | None = None) -> Iterator[Connection]:
         """A connection, to be given back soon; `timeout` in seconds is how long to wait for one.
+
+        Args:
+            limit: as the attribute, for what may take less or more.
 
         Raises:
             psycopg.Error: none is to be had, or what the block does with it fails.
         """
         with self._pool.connection(timeout) as connection:
+            connection.limit = self.limit if limit is None else limit
             yield connection
 
     def execute(self, wish: str, query: str, *values: Any) -> list[tuple[Any, ...]]:
@@ -174,13 +188,15 @@ class Database:
             cursor = connection.execute(query.encode(), sent)
             return [] if cursor.description is None else [tuple(map(original, row)) for row in cursor]
 
-    def new_connection(self) -> Connection:
-        """One that is not lent but opened now and, by `with`, closed again.
+    def new_connection(self, limit: float) -> Connection:
+        """One that is not lent but opened now and, by `with`, closed again. `limit` as of `connection`.
 
         Raises:
             psycopg.Error: none is to be had.
         """
-        return Connection.connect(**self.address.parameters(self.name, read_only=self.read_only))
+        connection = WatchedConnection.connect(**self.address.parameters(self.name, read_only=self.read_only))
+        connection.limit = limit
+        return connection
 
     @property
     def closed(self) -> bool:
@@ -218,6 +234,13 @@ def schema_revision(address: Address, connection: Connection) -> str | None:
             return None
         row = connection.execute("SELECT max(version_num) FROM alembic_version").fetchone()
         return None if row is None or row[0] is None else str(row[0])
+
+
+def _silence(address: Address, connection: Connection) -> float:
+    """For how many seconds a server that works may say nothing."""
+    with explained(address, "read"):
+        row = connection.execute("SELECT setting::bigint FROM pg_settings WHERE name = 'statement_timeout'").fetchone()
+    return row[0] / 1000 + _MARGIN if row is not None and row[0] else math.inf
 
 
 def _check_writable(address: Address, connection: Connection) -> None:
@@ -264,6 +287,7 @@ _BY_WORDS = (
     (("password authentication failed", "no password supplied", "pg_hba", "authentication"), _BY_CLASS["28"]),
     (("does not exist",), "Create it first: docs/postgresql.md has the commands."),
     (("too many", "remaining connection slots"), "Raise max_connections, or run fewer processes."),
+    (("no answer",), "Something keeps the server, or what lies before it, from answering: look whether it is stopped."),
     (("starting up", "shutting down", "recovery"), _BY_CLASS["57"]),
 )
 _UNREACHABLE = "Check that the server runs, and that host and port are right."

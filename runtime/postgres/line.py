@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Mapping, Sequence
+from time import monotonic
 from typing import Any
 
 import psycopg
-from psycopg import AsyncConnection
 
 from runtime.errors import StoreError
 from runtime.postgres.connection import Address, explained
+from runtime.postgres.watched import WatchedAsyncConnection
 
 
 class Line:
@@ -24,7 +26,7 @@ class Line:
         self.address = address
         self._name = name
         self._patience = patience / 1000
-        self._connection: AsyncConnection | None = None
+        self._connection: WatchedAsyncConnection | None = None
         self._turn = asyncio.Lock()
 
     async def execute(
@@ -38,10 +40,13 @@ class Line:
         async with self._turn:
             try:
                 with explained(self.address, wish):
+                    end = monotonic() + self._patience
                     async with asyncio.timeout(self._patience):
                         connection = await self._opened()
-                        cursor = await connection.execute(query.encode(), values)
-                        return [] if cursor.description is None else await cursor.fetchall()
+                    # To cancel it would first ask the server to, and wait once more for that.
+                    connection.limit = max(end - monotonic(), 0.0)
+                    cursor = await connection.execute(query.encode(), values)
+                    return [] if cursor.description is None else await cursor.fetchall()
             except TimeoutError:
                 await self.close()
                 raise StoreError(
@@ -61,6 +66,7 @@ class Line:
                     connection = await self._opened()
                     for channel in channels:
                         await connection.execute(f"LISTEN {channel}".encode())
+                connection.limit = math.inf
                 async for notice in connection.notifies():
                     yield notice.channel, notice.payload
         except TimeoutError:
@@ -68,9 +74,9 @@ class Line:
         finally:
             await self.close()
 
-    async def _opened(self) -> AsyncConnection:
+    async def _opened(self) -> WatchedAsyncConnection:
         if self._connection is None:
-            self._connection = await AsyncConnection.connect(**self.address.parameters(self._name))
+            self._connection = await WatchedAsyncConnection.connect(**self.address.parameters(self._name))
         return self._connection
 
     async def close(self) -> None:

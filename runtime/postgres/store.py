@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from time import monotonic
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
@@ -34,6 +35,8 @@ Row = tuple[Any, ...]
 _FENCED, _CONFLICT = "PW001", "PW002"
 _BUSY = ("55P03", "57014")
 """SQLSTATEs of waiting too long: for a lock, and for anything."""
+_LOADING = 60.0
+"""Seconds in which the first rows of anything that is loaded must come, and some more of them always."""
 _INTENT = "intent_id, instance, effect, number, request, generation, created_at, attempt, claimed_at, deadline"
 _JOURNAL = "SELECT entry_id, instance, at, kind, details::text, postings::text FROM journal WHERE account = %s"
 _AUDIT = (
@@ -47,7 +50,8 @@ class PostgresStore:
 
     Args:
         lease: the right to write; without it, the account can only be looked at.
-        patience: seconds for which a database that has gone away is waited for. A lease should not outlive it.
+        patience: seconds for which a database that has gone away is waited for, and for which one may say nothing. A
+            lease should not outlive it.
 
     Raises:
         StoreError: the account is not there, or the database does not answer.
@@ -62,6 +66,7 @@ class PostgresStore:
         self._database = database
         self._lease = lease
         self._patience = patience
+        self._limit = min(database.limit, patience)
         self._closed = False
         found = self._read(self._find)
         if found is None:
@@ -80,7 +85,8 @@ class PostgresStore:
     # -- reading ---------------------------------------------------------------------------------------------------
 
     def load(self) -> StoredState:
-        state, self._previous = self._read(self._load)
+        with self._explained("read"):
+            state, self._previous = self._patiently(self._load, _is_lost, max(self._limit, _LOADING))
         return state
 
     def _load(self, connection: Connection) -> tuple[StoredState, UUID]:
@@ -97,6 +103,8 @@ class PostgresStore:
         # One look at all of it, in one round trip: nothing is open while nobody reads.
         with connection.pipeline():
             connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            # Years of books may take longer than any statement else. Once rows come, they are not counted as silence.
+            connection.execute("SET LOCAL statement_timeout = 0")
             cursors = [connection.execute(query.encode(), (storable(self.account),)) for query in queries]
             connection.execute("COMMIT")
         (head,), instances, intents, identities, entries, balances, reservations = map(_rows, cursors)
@@ -154,7 +162,7 @@ class PostgresStore:
 
     def _read(self, work: Callable[[Connection], ResultT]) -> ResultT:
         with self._explained("read"):
-            return self._patiently(work, _is_lost)
+            return self._patiently(work, _is_lost, self._limit)
 
     # -- writing ---------------------------------------------------------------------------------------------------
 
@@ -197,7 +205,7 @@ class PostgresStore:
         write = _Write(self._lease, self._previous, function, values)
         try:
             with self._explained(wish):
-                return self._patiently(write, write.is_to_be_tried_again)
+                return self._patiently(write, write.is_to_be_tried_again, self._limit)
         except StoreFencedError:
             raise
         except StoreError as error:
@@ -210,16 +218,20 @@ class PostgresStore:
         finally:
             self._previous = write.previous
 
-    def _patiently(self, work: Callable[[Connection], ResultT], again: Callable[[BaseException], bool]) -> ResultT:
-        """Do it on a lent connection or, should that turn out to be broken, on new ones."""
+    def _patiently(
+        self, work: Callable[[Connection], ResultT], again: Callable[[BaseException], bool], limit: float
+    ) -> ResultT:
+        """Do it on a lent connection or, should that turn out to be broken, on new ones. A connection is broken as well
+        when nothing comes for `limit` seconds."""
         if self._closed or self._database.closed:
             raise StoreError(f"{self._database.address}: this store was closed before; open it anew.")
         try:
-            with self._database.connection() as connection:
+            with self._database.connection(limit=limit) as connection:
                 return work(connection)
         except psycopg.Error as error:
             if not again(error):
                 raise
+        end = monotonic() + self._patience
         retrying = Retrying(
             retry=retry_if_exception(again),
             stop=stop_after_delay(self._patience),
@@ -227,7 +239,8 @@ class PostgresStore:
             reraise=True,
         )
         for attempt in retrying:
-            with attempt, self._database.new_connection() as connection:
+            left = max(end - monotonic(), 1.0)
+            with attempt, self._database.new_connection(min(limit, left)) as connection:
                 return work(connection)
         raise AssertionError("tenacity returns or raises")
 

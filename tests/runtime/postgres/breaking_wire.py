@@ -20,6 +20,7 @@ class Break(Enum):
 
     BEFORE = "the server never gets it"
     AFTER = "the server has carried it out, its answer gets lost"
+    STUCK = "the server has carried it out, its answer never comes, and nothing is closed"
     LATE = "the client is cut off; the server gets it when `deliver_late` is called"
 
 
@@ -94,10 +95,12 @@ class BreakingWire:
                     self._late.append((server, request))
                     _close(client)
                     return
-                if wish is Break.AFTER:
+                if wish is not Break.BEFORE:
                     server.sendall(request)
                     while server not in select([client, server], [], [])[0]:
                         server.sendall(_piece(client))  # the rest of it
+                if wish is Break.STUCK:
+                    return
                 break
         _close(client, server)
 
