@@ -7,13 +7,16 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from psycopg import Connection
+from psycopg.errors import LockNotAvailable
+from sqlalchemy import Connection as SqlConnection
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
+from runtime.errors import StoreError
 from runtime.postgres.connection import SCHEMA, Address, connect, explained, schema_revision
 
-_LOCK = 0x50485357
+LOCK = 0x50485357
 """Of the database's advisory locks, the one that lets one upgrade happen at a time."""
 
 
@@ -42,12 +45,24 @@ def upgrade(url: str) -> tuple[str | None, str]:
     with explained(address, "upgrade the tables"):
         try:
             with engine.begin() as connection:
-                connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
+                _wait_for_turn(address, connection)
                 config.attributes["connection"] = connection
                 command.upgrade(config, SCHEMA)
         except DBAPIError as error:
             raise error.orig or error from None
     return before, SCHEMA
+
+
+def _wait_for_turn(address: Address, connection: SqlConnection) -> None:
+    try:
+        connection.execute(text(f"SELECT pg_advisory_xact_lock({LOCK})"))
+    except DBAPIError as error:
+        if not isinstance(error.orig, LockNotAvailable):
+            raise
+        raise StoreError(
+            f"{address}: another `phasewright db upgrade` is running on this database and has not ended yet. This one "
+            "has changed nothing. Wait for the other one, then see with `phasewright db status URL` what it has done."
+        ) from None
 
 
 def _transactional(address: Address) -> Connection:
