@@ -279,7 +279,7 @@ _BY_STATE = {
     "42883": "The tables are not as this program knows them. Run `phasewright db status URL`.",
     "42P01": "The tables are not as this program knows them. Run `phasewright db status URL`.",
     "53100": "The server's disk is full. Nothing of the last change was written; free space and start again.",
-    "55P03": "Somebody else kept the account's row locked for too long. Nothing was written; look at pg_locks.",
+    "55P03": "Somebody else kept a row or a table that it needs locked for too long. Nothing was written; look at pg_locks.",
     "57014": "It took longer than the server lets it (statement_timeout). Nothing was written; look for what slows it.",
 }
 _BY_WORDS = (
@@ -287,7 +287,11 @@ _BY_WORDS = (
     (("password authentication failed", "no password supplied", "pg_hba", "authentication"), _BY_CLASS["28"]),
     (("does not exist",), "Create it first: docs/postgresql.md has the commands."),
     (("too many", "remaining connection slots"), "Raise max_connections, or run fewer processes."),
-    (("no answer",), "Something keeps the server, or what lies before it, from answering: look whether it is stopped."),
+    (
+        ("no answer",),
+        "Something keeps the server, or what lies before it, from answering: see whether it is stopped, or waits for a "
+        "standby.",
+    ),
     (("starting up", "shutting down", "recovery"), _BY_CLASS["57"]),
 )
 _UNREACHABLE = "Check that the server runs, and that host and port are right."

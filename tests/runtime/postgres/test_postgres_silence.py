@@ -136,7 +136,7 @@ def test_a_database_that_stays_silent_leaves_the_account_to_others(
     wire.break_next(*[Break.STUCK] * 100)
     with pytest.raises(StoreFencedError, match="could not be found out"):
         store.commit([commit_of("A", expected=1)])
-    with pytest.raises(StoreError, match="look whether it is stopped"):
+    with pytest.raises(StoreError, match="see whether it is stopped"):
         store.audit()
     assert versions(PostgresStore(database, store.account)) == [0, 1]
 
