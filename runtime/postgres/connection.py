@@ -279,7 +279,7 @@ _BY_STATE = {
     "42883": "The tables are not as this program knows them. Run `phasewright db status URL`.",
     "42P01": "The tables are not as this program knows them. Run `phasewright db status URL`.",
     "53100": "The server's disk is full. Nothing of the last change was written; free space and start again.",
-    "55P03": "Somebody else kept a row or a table that it needs locked for too long. Nothing was written; look at pg_locks.",
+    "55P03": "Somebody else kept a row or table locked for too long. Nothing was written; look at pg_locks.",
     "57014": "It took longer than the server lets it (statement_timeout). Nothing was written; look for what slows it.",
 }
 _BY_WORDS = (
