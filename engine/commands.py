@@ -137,6 +137,7 @@ def why(database: Place, data: Path | None, symbol: str, instant: int, environme
     series = load_market(data)
     with reading(database) as store:
         _check_symbol(store, database, symbol)
+        _check_recorded(store.label(ACCOUNT), database)
         if store.namespace != fingerprint(series, settings):
             raise StoreError(
                 f"{database}: this run was made with other data or settings, so what it saw cannot be worked out "
@@ -157,9 +158,16 @@ def why(database: Place, data: Path | None, symbol: str, instant: int, environme
 
 
 def report(database: Place, data: Path | None, environment: Mapping[str, str], path: Path) -> RunFigures:
-    """Write the HTML report of what the database holds."""
+    """Write the HTML report of what the database holds.
+
+    Raises:
+        StoreError: the data has no bars of what it traded, or it traded on an exchange and no data was given.
+        ReportError: the page cannot be written.
+    """
     settings = Settings.from_environment(environment)
     with reading(database) as store:
+        if data is None:
+            _check_recorded(store.label(ACCOUNT), database)
         series = load_market(data)
         quote = next(iter(series)).partition("/")[2]
         # The settings are only worth telling when the run was made with them.
@@ -228,6 +236,14 @@ async def recover(database: Place, data: Path | None, symbol: str, environment: 
         return RecoverOutcome(symbol, before, after, note or "")
     finally:
         await bot.close()
+
+
+def _check_recorded(label: str | None, database: Place) -> None:
+    if label is not None:
+        raise StoreError(
+            f"{database}: this bot trades on an exchange, and keeps no bars. `phasewright audit` and `phasewright "
+            "trades` show what it did; a report can be made with the bars of that time (`phasewright report --data`)."
+        )
 
 
 def _check_symbol(store: Store, database: Place, symbol: str | None) -> None:

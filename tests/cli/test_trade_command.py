@@ -225,6 +225,8 @@ def test_a_database_serves_one_account(traded: Any, tmp_path: Path, refused: Ref
     assert path.exists()
     asked = phasewright("recover", "BTC/USDT", "--db", path, cwd=tmp_path)
     assert "there is no symbol" in refused(asked)
+    page = phasewright("report", "--db", path, cwd=tmp_path)
+    assert "trades on an exchange, and keeps no bars" in refused(page)
 
 
 def test_an_older_database_can_still_be_read(traded: Any, tmp_path: Path) -> None:
