@@ -16,6 +16,7 @@ from engine import commands
 from engine.recorded_run import RecordedRun
 from engine.settings import Settings
 from generated.trading import Config, ErrorOccurred
+from runtime.grouped_store import GroupedSqliteStore
 
 SYMBOLS = ["BTC/USD", "ETH/USD"]
 
@@ -118,6 +119,8 @@ def test_recover_brings_a_symbol_out_of_error(traded: Traded, tmp_path: Path) ->
         )
         await bot.start()
         await bot.worker.send("BTC/USD", ErrorOccurred(error="a cosmic ray", failed_event="SLOT_AVAILABLE"))
+        assert isinstance(bot.store, GroupedSqliteStore)
+        bot.store.flush()
         await bot.close()
 
     asyncio.run(fail())
