@@ -37,11 +37,16 @@ def annotate_svg(svg: str, counts: Mapping[str, int]) -> str:
         ValueError: the text is not an SVG.
     """
     root = _parse(svg)
-    for edge_id, group in _edges(root):
+    parents = {child: parent for parent in root.iter() for child in parent}
+    for edge_id, group in list(_edges(root)):
         count = counts.get(edge_id, 0)
         if count:
             _widen(group, count)
-            _label(group, f"×{count:,}")
+            label = _label(group, f"×{count:,}")
+            if label is not None:
+                # After every edge, so that none is drawn across it.
+                label.set("data-edge", edge_id)
+                parents[group].append(label)
         else:
             _grey(group)
     ET.register_namespace("", SVG)
@@ -101,18 +106,21 @@ def _grey(group: ET.Element) -> None:
             part.set("fill", NEVER)
 
 
-def _label(group: ET.Element, count: str) -> None:
+def _label(group: ET.Element, count: str) -> ET.Element | None:
+    """Write the count beneath the edge's label; where there is none, a text of its own, not yet in the drawing."""
     texts = list(group.iter(f"{{{SVG}}}text"))
     if texts:
         # On a line of its own: graphviz kept no room for it beside the label.
         line = {"x": texts[-1].get("x", "0"), "dy": "1.1em", "font-weight": "bold", "fill": COUNT}
         ET.SubElement(texts[-1], f"{{{SVG}}}tspan", line | _RIM).text = count
-        return
+        return None
     path = group.find(f".//{{{SVG}}}path")
     numbers = _NUMBER.findall(path.get("d", "")) if path is not None else []
     if len(numbers) < 2:
-        return
+        return None
     middle = len(numbers) // 4 * 2
     place = {"x": numbers[middle], "y": numbers[middle + 1], "dx": "4", "fill": COUNT}
     font = {"font-family": "Arial, sans-serif", "font-size": "10", "font-weight": "bold"}
-    ET.SubElement(group, f"{{{SVG}}}text", place | font | _RIM).text = count
+    text = ET.Element(f"{{{SVG}}}text", place | font | _RIM)
+    text.text = count
+    return text

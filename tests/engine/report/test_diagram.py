@@ -41,7 +41,11 @@ def path_of(svg: str, name: str) -> ET.Element:
 
 
 def texts(svg: str, name: str) -> list[str]:
-    return ["".join(text.itertext()) for text in edge(svg, name).findall("s:text", NS)]
+    return ["".join(text.itertext()) for text in [*edge(svg, name).findall("s:text", NS), *beside(svg, name)]]
+
+
+def beside(svg: str, name: str) -> list[ET.Element]:
+    return ET.fromstring(svg).findall(f".//s:text[@data-edge='{name}']", NS)
 
 
 def test_the_count_stands_on_the_edge(svg):
@@ -49,6 +53,9 @@ def test_the_count_stands_on_the_edge(svg):
     assert texts(drawn, "edge-A-GO") == ["GO×1"]
     assert texts(drawn, "edge-B-ON") == ["×10"], "an edge without a label gets one"
     assert texts(drawn, "edge-C-BACK") == ['<BACK> & "on"×12,345']
+    parts = list(ET.fromstring(drawn).iter())
+    last = max(place for place, part in enumerate(parts) if part.tag.endswith("}path"))
+    assert [part.get("data-edge") for part in parts[last:]].count("edge-B-ON") == 1, "no edge is drawn across it"
 
 
 def test_the_width_grows_with_the_logarithm_of_the_count(svg):
