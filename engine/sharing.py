@@ -7,7 +7,7 @@ import importlib
 import os
 import secrets
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from random import Random
 
@@ -63,6 +63,11 @@ class Sharing:
         self._listening = Line(database.address, f"{worker} hints", patience=10_000)
         self._leases = PostgresLeases(database.address, worker, ttl)
         self._feed = InboxFeed(database.address, worker, self._clock, self._told_of_message)
+
+    async def beyond(self, accounts: Iterable[str]) -> list[str]:
+        """The database's accounts that are none of these."""
+        query = "SELECT account FROM accounts WHERE account <> ALL (%s) ORDER BY account"
+        return [account for (account,) in await self._line.execute("read the accounts", query, [list(accounts)])]
 
     async def hold(
         self,

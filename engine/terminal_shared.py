@@ -18,7 +18,7 @@ def show_accounts(console: Console, found: Overview) -> None:
     for one in found.accounts:
         shown.add_row(
             Text(one.account),
-            Text(one.holder) if one.holder else Text("nobody", style="yellow"),
+            Text(one.holder) if one.holder else Text("nobody" if one.served else "nobody serves it", style="yellow"),
             str(one.epoch),
             f"{one.expires_in / 1000:.1f}" if one.holder else "-",
             *(str(number) if number else "-" for number in (one.open_intents, one.overdue, one.waiting)),

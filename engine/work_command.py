@@ -18,6 +18,9 @@ from runtime.clock import SystemClock
 from runtime.errors import ConfigError, StoreFencedError
 from runtime.node import Tenure
 
+_LISTED = 10
+"""How many accounts are named that are others' business."""
+
 
 class WorkOptions(msgspec.Struct, frozen=True, kw_only=True):
     """As they are written on the command line. `lease` is in milliseconds."""
@@ -63,6 +66,10 @@ async def work(options: WorkOptions, environment: Mapping[str, str], tell: Tell)
         many = f"{len(accounts.entries)} account{'s' if len(accounts.entries) > 1 else ''}"
         text = f"worker {shared.worker}: {many} to share, leases of {options.lease / 1000:g} s"
         tell(Notice(SystemClock().now(), What.STARTED, "", "", text))
+        if beyond := await shared.beyond(accounts.entries):
+            more = f" and {len(beyond) - _LISTED} more" if len(beyond) > _LISTED else ""
+            text = f"not served here, because not in {options.accounts}: {', '.join(beyond[:_LISTED])}{more}"
+            tell(Notice(SystemClock().now(), What.NOTE, "", "", text))
         await shared.hold(list(accounts.entries), run_account, stopping)
     return Stopped(interrupted(), tuple(order for orders in live.values() for order in orders))
 

@@ -23,7 +23,8 @@ class AccountView(msgspec.Struct, frozen=True):
     """An account. `holder` is empty where nobody holds it; `expires_in` is for how many milliseconds its lease lasts.
 
     `open_intents` counts effects that have no outcome yet, `overdue` timers that should have fired, `waiting` and
-    `refused` messages. `strayed`: the server goes on with another history than the account was last held in.
+    `refused` messages. `strayed`: the server goes on with another history than the account was last held in. `served`:
+    some worker that was seen within the last minute could hold it.
     """
 
     account: str
@@ -36,6 +37,7 @@ class AccountView(msgspec.Struct, frozen=True):
     waiting: int
     refused: int
     strayed: bool
+    served: bool
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -68,6 +70,8 @@ _ACCOUNTS = f"""
 WITH counted AS (
     SELECT account, count(*) AS instances, count(*) FILTER (WHERE due_at < %(now)s) AS overdue
     FROM instances GROUP BY account
+), served AS (
+    SELECT DISTINCT unnest(serves) AS account FROM workers WHERE seen_at > clock_timestamp() - interval '1 minute'
 )
 SELECT account, holder IS NOT NULL AND expires_at > clock_timestamp(), holder, epoch,
     extract(epoch FROM expires_at - clock_timestamp()) * 1000,
@@ -76,7 +80,8 @@ SELECT account, holder IS NOT NULL AND expires_at > clock_timestamp(), holder, e
     coalesce(overdue, 0),
     (SELECT count(*) FROM inbox n WHERE n.account = a.account AND refused IS NULL),
     (SELECT count(*) FROM inbox n WHERE n.account = a.account AND refused IS NOT NULL),
-    timeline IS NOT NULL AND timeline <> {TIMELINE}
+    timeline IS NOT NULL AND timeline <> {TIMELINE},
+    EXISTS (SELECT FROM served s WHERE s.account = a.account)
 FROM accounts a LEFT JOIN counted USING (account) ORDER BY account
 """
 """Snapshots lie in the instances' rows: they are gone through once for all accounts, by several processes at a time."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import psycopg
 import pytest
 from conftest import Done, phasewright  # type: ignore[import-not-found]
 from live_processes import PATIENCE, QUICK, Process, Venue  # type: ignore[import-not-found]
@@ -108,7 +109,10 @@ def test_workers_share_accounts_take_over_and_hand_over(cluster: Cluster) -> Non
     one = cluster.work("one")
     one.wait_for(f"{first}  BTC/USDT  WARMUP -> IDLE")
     assert "Tried again in" in one.wait_for("refuses the key"), "and the others trade"
+    with psycopg.connect(cluster.url) as other:
+        other.execute("INSERT INTO accounts (account, namespace) VALUES ('elsewhere', 'n')")
     two = cluster.work("two")
+    assert two.wait_for("not served here").endswith("accounts.toml: elsewhere")
     cluster.until_held(one={first}, two={second})
 
     bought = until_bought(cluster)

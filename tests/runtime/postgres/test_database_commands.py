@@ -148,3 +148,17 @@ def test_the_rights_in_the_docs_are_enough_for_a_bot_and_for_the_owner(postgres:
     assert "insufficient" not in said("accounts", "--db", url)
     assert "No account waits" in said("db", "accept-failover", url)
     assert "docs/postgresql.md" in said("db", "upgrade", url.replace("/bots", "/postgres"), status=1)
+
+
+def test_an_account_that_no_worker_serves_is_marked(postgres: PostgresServer) -> None:
+    url = postgres.new_database()
+    with psycopg.connect(url) as owner:
+        owner.execute("INSERT INTO accounts (account, namespace) VALUES ('kept', 'n'), ('left', 'm'), ('lost', 'o')")
+        owner.execute(
+            "INSERT INTO workers (worker, started_at, seen_at, serves) VALUES ('w', now(), now(), '{kept}'), "
+            "('dead', now(), now() - interval '1 hour', '{lost}')"
+        )
+    shown = said("accounts", "--db", url)
+    assert "kept nobody 0" in shown
+    assert "left nobody serves it 0" in shown
+    assert "lost nobody serves it 0" in shown

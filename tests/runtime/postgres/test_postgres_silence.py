@@ -22,7 +22,7 @@ from runtime.postgres.store import PostgresStore
 from runtime.store import Store
 from runtime.store_contract import commit_of
 
-PATIENCE = 1.0
+PATIENCE = 1.5
 pytestmark = pytest.mark.timeout(60)
 
 
