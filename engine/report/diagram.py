@@ -45,6 +45,8 @@ def annotate_svg(svg: str, counts: Mapping[str, int]) -> str:
             label = _label(group, f"×{count:,}")
             if label is not None:
                 # After every edge, so that none is drawn across it.
+                if label in parents:
+                    parents[label].remove(label)
                 label.set("data-edge", edge_id)
                 parents[group].append(label)
         else:
@@ -107,13 +109,13 @@ def _grey(group: ET.Element) -> None:
 
 
 def _label(group: ET.Element, count: str) -> ET.Element | None:
-    """Write the count beneath the edge's label; where there is none, a text of its own, not yet in the drawing."""
+    """The edge's label with the count beneath it; where there is none, a text of its own, not yet in the drawing."""
     texts = list(group.iter(f"{{{SVG}}}text"))
     if texts:
         # On a line of its own: graphviz kept no room for it beside the label.
         line = {"x": texts[-1].get("x", "0"), "dy": "1.1em", "font-weight": "bold", "fill": COUNT}
         ET.SubElement(texts[-1], f"{{{SVG}}}tspan", line | _RIM).text = count
-        return None
+        return texts[-1]
     path = group.find(f".//{{{SVG}}}path")
     numbers = _NUMBER.findall(path.get("d", "")) if path is not None else []
     if len(numbers) < 2:
