@@ -84,8 +84,14 @@ def table(rows: list[tuple[str, str, str]]) -> str:
 
 
 def read_results() -> dict[str, Any]:
-    """What was measured, by the benchmark's name."""
-    return {name: json.loads((RESULTS / f"{name}.json").read_text()) for name in ("postgres", "scale", "main_job")}
+    """What was measured, by the benchmark's name. Raises SystemExit when something was not."""
+    found = {}
+    for name in ("postgres", "scale", "main_job"):
+        path = RESULTS / f"{name}.json"
+        if not path.exists():
+            raise SystemExit(f"{path} is not there: measure it with `python -m bench.run {name}`.")
+        found[name] = json.loads(path.read_text())
+    return found
 
 
 def main() -> None:

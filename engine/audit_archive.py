@@ -71,7 +71,7 @@ def archive_audit(database: Path, before: int, target: Path) -> Archived | None:
     SqliteStore(database, read_only=True).close()  # whether it is ours, and whole
     if target.exists():
         raise StoreError(f"{target}: there is a file of this name, and an archive is never overwritten. Name another.")
-    with _explained(database), closing(_open(database)) as db:
+    with _explained(database, "the archive cannot be made", " Nothing was deleted."), closing(_open(database)) as db:
         last = _last_seq(db, before)
         if last is None:
             return None
@@ -93,7 +93,7 @@ def archived_rows(archive: Path, instance: str, limit: int) -> list[AuditRow]:
     Raises:
         StoreError: the file cannot be read as one.
     """
-    with _explained(archive):
+    with _explained(archive, "the archive cannot be read"):
         table = pq.read_table(archive, schema=_SCHEMA, filters=pc.field("instance") == instance)
         rows = table.slice(max(table.num_rows - limit, 0)).cast(_STORED).drop_columns("seq").to_pylist()
     for row in rows:
@@ -163,8 +163,9 @@ def _sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def _explained(path: Path, what: str, comfort: str = "") -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, OSError, pa.ArrowException, ValueError, KeyError, TypeError) as error:
-        raise StoreError(f"{path}: the archive cannot be made or read: {error}. Nothing was deleted.") from None
+        text = str(error).rstrip(". ")
+        raise StoreError(f"{path}: {what}: {text}.{comfort}") from None

@@ -124,5 +124,5 @@ def test_a_database_that_is_locked_for_good_keeps_its_rows(
 
 def test_what_is_no_archive_is_said_to_be_none(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("hello")
-    with pytest.raises(StoreError, match="cannot be made or read"):
+    with pytest.raises(StoreError, match="cannot be read"):
         archived_rows(tmp_path / "notes.txt", "A", 1)
