@@ -124,22 +124,23 @@ def _speeds(runs: list[dict[str, Any]]) -> list[float]:
 
 
 def _rows(found: Mapping[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    """Seconds: reading the data, trading it (wall and CPU), and the whole process with its start."""
-    rows = []
+    """Bars a second for the charts, by the wall and by the processor; then for each what it did, and the seconds that
+    it took to read the data, to trade it, and in all."""
+    charted, told = [], []
     for name, runs in found.items():
+        speeds = {
+            "Bars a second": median(run["bars"] / run["trade_s"] for run in runs),
+            "Bars a second of processor time": median(_speeds(runs)),
+        }
+        for group, value in speeds.items():
+            bar = {"case": name, "value": round(value), "unit": "bars per second", "group": group}
+            charted.append({**bar, "ours": name.startswith("ours")})
         row: dict[str, Any] = {"name": name, "bars": runs[0]["bars"]}
-        row["bars_per_cpu_s"] = round(median(_speeds(runs)))
-        row["bars_per_s"] = round(median(run["bars"] / run["trade_s"] for run in runs))
         for key in ("trade_cpu_s", "trade_s", "load_s", "process_s"):
             row[key] = round(median(run[key] for run in runs), 3)
-            row[f"{key}_min"] = round(min(run[key] for run in runs), 3)
-        for key in ("trades", "end_equity", "transitions"):
-            if key in runs[0]:
-                row[key] = runs[0][key]
-        if "transitions" in row:
-            row["transitions_per_cpu_s"] = round(row["transitions"] / row["trade_cpu_s"])
-        rows.append({**row, "differs": _DIFFERENCES[name]})
-    return rows
+        row |= {key: runs[0][key] for key in ("trades", "end_equity", "transitions") if key in runs[0]}
+        told.append({**row, "differs": _DIFFERENCES[name]})
+    return [*charted, *told]
 
 
 # --- one run, in a process of its own ---------------------------------------------------------------------------------

@@ -70,8 +70,16 @@ def _rows(name: str, rows: list[dict[str, Any]]) -> str:
             charts[row.get("group", ""), row.get("unit", "")].append(row)
         else:
             others.append(row)
-    drawn = [_chart(f"{name}-{n}", *key, bars) for n, (key, bars) in enumerate(charts.items())]
-    return "".join(drawn) + (_table(others) if others else "")
+    grown: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in others:
+        if "size" in row:
+            grown[row["what"]].append(row)
+    drawn = [_growth(f"{name}-growth-{n}", what, sizes) for n, (what, sizes) in enumerate(grown.items())]
+    drawn += [_chart(f"{name}-{n}", *key, bars) for n, (key, bars) in enumerate(charts.items())]
+    kinds = defaultdict(list)
+    for row in others:
+        kinds[row.get("what") if "size" in row else ""].append(row)
+    return "".join([*drawn, *map(_table, kinds.values())])
 
 
 def _chart(chart_id: str, group: str, unit: str, bars: list[dict[str, Any]]) -> str:
@@ -112,6 +120,36 @@ def _chart(chart_id: str, group: str, unit: str, bars: list[dict[str, Any]]) -> 
     return str(chart.to_html(full_html=False, include_plotlyjs=False, div_id=chart_id, config=config)) + "\n"
 
 
+def _growth(chart_id: str, what: str, rows: list[dict[str, Any]]) -> str:
+    """Seconds by size, both axes logarithmic: what grows as its size does runs along the dotted line."""
+    from plotly.graph_objects import Figure
+
+    chart = Figure()
+    sizes = [row["size"] for row in rows]
+    columns = [key for key in rows[-1] if key.endswith("_s") and not key.endswith("_cpu_s")]
+    for key in columns:
+        chart.add_scatter(x=sizes, y=[row[key] for row in rows], name=key[:-2].replace("_", " "), mode="lines+markers")
+    slope = max(row[key] for row in rows[-1:] for key in columns) / sizes[-1]
+    chart.add_scatter(
+        x=sizes,
+        y=[size * slope for size in sizes],
+        name="in proportion",
+        mode="lines",
+        line={"dash": "dot", "color": _PEER},
+    )
+    chart.update_layout(
+        title={"text": escape(what.capitalize()), "font": {"size": 15}, "x": 0, "xref": "paper"},
+        height=320,
+        margin={"l": 60, "r": 20, "t": 36, "b": 46},
+        font={"color": INK, "size": 13},
+        plot_bgcolor="#fff",
+    )
+    chart.update_xaxes(title={"text": "how many", "font": {"color": MUTED}}, gridcolor=GRID, type="log")
+    chart.update_yaxes(title={"text": "seconds", "font": {"color": MUTED}}, gridcolor=GRID, type="log")
+    config = {"displaylogo": False, "responsive": True, "displayModeBar": False}
+    return str(chart.to_html(full_html=False, include_plotlyjs=False, div_id=chart_id, config=config)) + "\n"
+
+
 def _hover(bar: dict[str, Any]) -> str:
     shown = (f"{key}: {_shown(value)}" for key, value in bar.items() if key not in ("group", "ours"))
     return "<br>".join(map(escape, shown))
@@ -128,7 +166,9 @@ def _table(rows: list[dict[str, Any]]) -> str:
 
 
 def _shown(value: object) -> str:
-    return f"{value:,.4g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:,.2f}" if abs(value) >= 1000 else f"{value:,.4g}"
+    return str(value)
 
 
 def _machine(result: dict[str, Any]) -> str:
