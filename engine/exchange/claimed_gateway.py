@@ -104,7 +104,8 @@ class ClaimedGateway:
         # Nothing is asked before this instant, for this reason.
         self.paused_until = 0
         self._pause_reason = ""
-        # Why the exchange refused an order for its key, or for the permissions of the key; empty while it did not.
+        # Why the exchange refused an order for its key, or for the permissions of the key; empty while it did not, and
+        # again once it takes one.
         self.key_refusal = ""
 
     # --- reports ----------------------------------------------------------------------------------------------
@@ -144,6 +145,7 @@ class ClaimedGateway:
     async def _submitted(self, order: OrderRequest, reply: Reply) -> SubmitOutcome:
         match verdict(self.name, Ask.CREATE, order.client_order_id, reply):
             case Verdict.ACCEPTED if isinstance(reply, WireOrder):
+                self.key_refusal = ""
                 return _accepted(reply, self._clock.now())
             case Verdict.REJECTED:
                 if isinstance(reply, Failed) and refuses_key(self.name, reply):

@@ -336,7 +336,8 @@ class TortureRun:
             return
         self._request("state", {"revoked": True})
         self.points["key refused"] += 1
-        self._excuses["Check the key"] = "bot stopped for its key"
+        for told in ("Check the key", "refused an order for the sake of the key"):
+            self._excuses[told] = "bot stopped for its key"
         self._watch(self.chance.choice((1.0, 15.0)))
         self._request("state", {"revoked": False})
 

@@ -275,6 +275,14 @@ def recovered(world: World, stamp: Stamp) -> Any:
     return world.run(world.gateway.recover(ORDER, stamp))
 
 
+def test_a_key_that_was_refused_for_a_moment_is_good_again_with_the_next_order(world: World) -> None:
+    world.wire.creates = [Failed(Cause.ANSWERED, "DDoSProtection", 401, "-2015", "Invalid API-key."), OPEN]
+    assert isinstance(world.submit(), Rejected)
+    assert "-2015" in world.gateway.key_refusal
+    assert isinstance(world.submit(), Accepted)
+    assert world.gateway.key_refusal == ""
+
+
 def test_what_is_shown_is_accepted_at_once(world: World) -> None:
     world.wire.orders = [OPEN]
     assert isinstance(recovered(world, world.stamp()), Accepted)
