@@ -282,7 +282,7 @@ def measure(scale: str) -> dict[str, Any]:
         rows = [_measure_spec(Path(folder) / str(each.phases), each, check=scale == "full") for each in made]
     nothing, small, large = rows[0], rows[1], rows[-1]
     why = (
-        f"{large['rows']:,} rows against {small['rows']:,}: what is linear stays near 1. It is processor time, without "
+        f"{large['size']:,} rows against {small['size']:,}: what is linear stays near 1. It is processor time, without "
         "what the command takes for two phases"
     )
     ratios = {}
