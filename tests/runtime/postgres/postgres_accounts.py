@@ -2,6 +2,8 @@
 
 import uuid
 
+import psycopg
+
 from runtime.postgres.connection import Database
 from runtime.postgres.lease import Lease
 
@@ -26,3 +28,13 @@ def let_expire(database: Database, account: str) -> None:
         connection.execute(
             "UPDATE accounts SET expires_at = clock_timestamp() - interval '1 second' WHERE account = %s", (account,)
         )
+
+
+def shut_gate(gate: psycopg.Connection) -> None:
+    """Let every commit wait for this connection's lock."""
+    gate.execute(
+        "CREATE OR REPLACE FUNCTION wait_at_gate() RETURNS trigger LANGUAGE plpgsql AS "
+        "'BEGIN PERFORM pg_advisory_xact_lock_shared(1); RETURN NEW; END'"
+    )
+    gate.execute("CREATE TRIGGER gate BEFORE INSERT ON audit FOR EACH ROW EXECUTE FUNCTION wait_at_gate()")
+    gate.execute("SELECT pg_advisory_lock(1)")

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from breaking_wire import Break, BreakingWire
 from msgspec.structs import replace
-from postgres_accounts import hold, let_expire
+from postgres_accounts import hold, let_expire, shut_gate
 from postgres_server import PostgresServer
 
 from runtime.effects import Claim
@@ -159,7 +159,7 @@ def test_a_lease_that_ran_out_while_the_answer_was_lost(
 def test_a_take_over_waits_for_a_commit_that_is_under_way(database: Database, database_url: str) -> None:
     store = open_store(database, "under way")
     with psycopg.connect(database_url, autocommit=True) as gate, ThreadPoolExecutor(2) as threads:
-        _shut(gate)
+        shut_gate(gate)
         committing = threads.submit(store.commit, [commit_of("A", expected=1)])
         _wait_for_waiters(gate, 1)
         taking = threads.submit(hold, database, store.account, "second")
@@ -176,7 +176,7 @@ def test_a_take_over_waits_for_a_commit_that_is_under_way(database: Database, da
 def test_a_server_process_that_is_ended_in_the_middle_of_a_commit(database: Database, database_url: str) -> None:
     store = open_store(database, "ended")
     with psycopg.connect(database_url, autocommit=True) as gate, ThreadPoolExecutor(1) as threads:
-        _shut(gate)
+        shut_gate(gate)
         committing = threads.submit(store.commit, [commit_of("A", expected=1)])
         _wait_for_waiters(gate, 1)
         gate.execute("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE NOT granted")
@@ -184,16 +184,6 @@ def test_a_server_process_that_is_ended_in_the_middle_of_a_commit(database: Data
         committing.result(30)
         gate.execute("DROP TRIGGER gate ON audit")
     assert versions(store) == [0, 1]
-
-
-def _shut(gate: psycopg.Connection) -> None:
-    """Let every commit wait for this connection's lock."""
-    gate.execute(
-        "CREATE OR REPLACE FUNCTION wait_at_gate() RETURNS trigger LANGUAGE plpgsql AS "
-        "'BEGIN PERFORM pg_advisory_xact_lock_shared(1); RETURN NEW; END'"
-    )
-    gate.execute("CREATE TRIGGER gate BEFORE INSERT ON audit FOR EACH ROW EXECUTE FUNCTION wait_at_gate()")
-    gate.execute("SELECT pg_advisory_lock(1)")
 
 
 def _wait_for_waiters(connection: psycopg.Connection, count: int) -> None:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 from breaking_wire import Break, BreakingWire
-from postgres_accounts import hold
+from postgres_accounts import hold, shut_gate
 from postgres_server import PostgresServer
 
 from runtime.errors import StoreError, StoreFencedError
@@ -100,12 +100,7 @@ def test_a_server_process_that_stops_in_the_middle_of_a_commit_and_keeps_its_loc
     owner: psycopg.Connection, alone: Database, database: Database
 ) -> None:
     store = open_store(alone, "in the middle")
-    owner.execute(
-        "CREATE FUNCTION wait_at_gate() RETURNS trigger LANGUAGE plpgsql AS "
-        "'BEGIN PERFORM pg_advisory_xact_lock_shared(1); RETURN NEW; END'"
-    )
-    owner.execute("CREATE TRIGGER gate BEFORE INSERT ON audit FOR EACH ROW EXECUTE FUNCTION wait_at_gate()")
-    owner.execute("SELECT pg_advisory_lock(1)")
+    shut_gate(owner)
     with ThreadPoolExecutor(1) as threads:
         committing = threads.submit(store.commit, [commit_of("A", expected=1)])
         while _one(owner, "SELECT count(*) FROM pg_locks WHERE NOT granted") != (1,):
