@@ -14,10 +14,8 @@ from typer.core import TyperGroup
 
 import codegen.command_line
 import engine.command_line
-import engine.database_command_line
-import engine.shared_command_line
-from codegen.command_line import FOUND, Json, OutDir, SpecDir, print_findings, print_json
-from engine.command_line import INTERRUPTED, console
+from codegen.command_line import OutDir, SpecDir, print_findings
+from phasewright_output import FOUND, INTERRUPTED, Json, console, print_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,8 +89,6 @@ app = typer.Typer(
 )
 app.add_typer(codegen.command_line.app)
 app.add_typer(engine.command_line.app)
-app.add_typer(engine.shared_command_line.app)
-app.add_typer(engine.database_command_line.app)
 
 
 @app.command()

@@ -6,23 +6,21 @@ import gc
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from phasewright_output import FOUND, Json, print_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from codegen.findings import Finding
 
-FOUND = 1
-"""Exit status: something was found, refused or could not be done."""
-
 app = typer.Typer()
 
 SpecDir = Annotated[Path, typer.Option("--spec", help="The folder of specs.", metavar="DIR")]
 OutDir = Annotated[Path, typer.Option("--out", help="The folder of generated files.", metavar="DIR")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
 
 @app.command()
@@ -168,9 +166,3 @@ def print_findings(found: Sequence[Finding]) -> None:
         colour = "red" if finding.severity == "error" else "yellow"
         typer.secho(finding.headline(), fg=colour, err=True)
         typer.echo(f"{finding.details()}\n", err=True)
-
-
-def print_json(value: Any) -> None:
-    import msgspec
-
-    typer.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())

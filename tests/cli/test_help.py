@@ -15,9 +15,9 @@ sys.argv = ["phasewright", *sys.argv[1:]]
 try:
     phasewright.main()
 finally:
-    lists = ("command_line", "shared_command_line", "database_command_line")
-    commands = {"codegen", "codegen.command_line", "engine", *(f"engine.{name}" for name in lists)}
-    print(*sorted({name.partition(".")[0] for name in set(sys.modules) - commands}), file=sys.stderr)
+    lists = ("codegen.command_line", "engine.command_line")
+    loaded = {name for name in sys.modules if name not in ("codegen", "engine") and not name.startswith(lists)}
+    print(*sorted({name.partition(".")[0] for name in loaded}), file=sys.stderr)
 """
 
 

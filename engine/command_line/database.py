@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from engine.command_line import FOUND, Json, print_json
+from phasewright_output import FOUND, Json, print_json
 
 app = typer.Typer(
     name="db",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.command_line import INTERRUPTED, Json, console, print_json
+from phasewright_output import INTERRUPTED, Json, console, print_json
 
 if TYPE_CHECKING:
     from engine.live_notices import Notice
