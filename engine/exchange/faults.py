@@ -7,12 +7,15 @@ again after a crash meets the same fate at the same instant. Rates are chances i
 from __future__ import annotations
 
 import hashlib
+import struct
 from decimal import Decimal
 from enum import IntEnum, StrEnum
 
 import msgspec
 
 Span = tuple[int, int]
+
+_EIGHT_WORDS = struct.Struct(">8Q")
 
 
 class FaultProfile(msgspec.Struct, frozen=True):
@@ -195,8 +198,7 @@ def order_number(seed: int, client_order_id: str, claimed_at: int) -> str:
 
 
 def _words(*key: int | str) -> tuple[int, ...]:
-    digest = hashlib.blake2b(repr(key).encode()).digest()
-    return tuple(int.from_bytes(digest[at : at + 8]) for at in range(0, 64, 8))
+    return _EIGHT_WORDS.unpack(hashlib.blake2b(repr(key).encode()).digest())
 
 
 def _chance(word: int, in_10_000: int) -> bool:

@@ -34,7 +34,7 @@ class Liquidity:
 
     def __init__(self, path: PricePath, participation: Decimal, slice_ms: int, amount_step: Decimal) -> None:
         self._path = path
-        self._share = Fraction(participation)
+        self._steps = Fraction(participation) / Fraction(amount_step)
         self._slice_ms = slice_ms
         self._step = amount_step
         self.used_slice = 0
@@ -44,10 +44,15 @@ class Liquidity:
         """The slice of `instant`, and what is left of its volume."""
         begin = (instant - bar.opened_at) // self._slice_ms * self._slice_ms
         end = min(begin + self._slice_ms, bar.length)
-        share = Fraction(bar.volume) * self._share / bar.length / Fraction(self._step)
-        volume = (int(share * end) - int(share * begin)) * self._step
+        per_bar, parts = self._steps_of(bar)
+        volume = (per_bar * end // (parts * bar.length) - per_bar * begin // (parts * bar.length)) * self._step
         ends_at = bar.opened_at + end
         return Slice(ends_at, volume), volume - (self.used if self.used_slice == ends_at else NOTHING)
+
+    def _steps_of(self, bar: Candle) -> tuple[int, int]:
+        """How many amount steps of the whole bar we may take: numerator and denominator."""
+        volume, unit = bar.volume.as_integer_ratio()
+        return volume * self._steps.numerator, unit * self._steps.denominator
 
     def take(self, ends_at: int, qty: Decimal) -> None:
         """Use up `qty` of the slice that ends at `ends_at`."""
@@ -60,7 +65,8 @@ class Liquidity:
         while instant is not None:
             bar = self._path.bar_at(instant)
             assert bar is not None
-            if Fraction(bar.volume) * self._share < Fraction(self._step):
+            per_bar, parts = self._steps_of(bar)
+            if per_bar < parts:
                 instant = self._path.first_reach(side, limit, bar.closed_at)
                 continue
             piece, left = self.left_at(bar, instant)

@@ -12,6 +12,7 @@ from bisect import bisect_right
 from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
+from math import lcm
 from typing import TYPE_CHECKING
 
 from engine.exchange.gateway import Side
@@ -85,22 +86,31 @@ def _corners(bar: Candle) -> tuple[tuple[int, Decimal], ...]:
 
 def _price_in(bar: Candle, instant: int) -> Fraction:
     (begin, left), (end, right) = next(leg for leg in pairwise(_corners(bar)) if instant < leg[1][0])
-    return Fraction(left) + (Fraction(right) - Fraction(left)) * (instant - begin) / (end - begin)
+    (here, there), scale = _scaled(left, right)
+    return Fraction(here * (end - begin) + (there - here) * (instant - begin), scale * (end - begin))
 
 
 def _first_reach_in(bar: Candle, side: Side, limit: Decimal, start: int) -> int | None:
-    # A sell is a buy in the mirror: with every price negated, "at or above" becomes "at or below".
-    sign = 1 if side is Side.BUY else -1
-    goal = sign * Fraction(limit)
-    if sign * _price_in(bar, start) <= goal:
-        return start
-    for (begin, left), (end, right) in pairwise(_corners(bar)):
-        here, there = sign * Fraction(left), sign * Fraction(right)
-        if start <= begin and here <= goal:
-            return begin
-        if end <= start or there >= here:
+    corners = _corners(bar)
+    (*levels, goal), _ = _scaled(*(price for _, price in corners), limit)
+    if side is Side.SELL:
+        # A sell is a buy in the mirror: with every price negated, "at or above" becomes "at or below".
+        levels, goal = [-level for level in levels], -goal
+    for ((begin, _), here), ((end, _), there) in pairwise(zip(corners, levels, strict=True)):
+        first = max(begin, start)
+        if end <= first:
             continue
-        reached = begin - (goal - here) * (end - begin) // (here - there)
-        if start <= reached < end:
-            return reached
+        if here * (end - begin) + (there - here) * (first - begin) <= goal * (end - begin):
+            return first
+        if there < here:
+            reached = begin - (goal - here) * (end - begin) // (here - there)
+            if reached < end:
+                return reached
     return None
+
+
+def _scaled(*prices: Decimal) -> tuple[list[int], int]:
+    """The prices as whole numbers of a unit that they have in common, and how many of those make 1."""
+    ratios = [price.as_integer_ratio() for price in prices]
+    scale = lcm(*(denominator for _, denominator in ratios))
+    return [numerator * (scale // denominator) for numerator, denominator in ratios], scale
