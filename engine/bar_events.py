@@ -14,7 +14,7 @@ _IDLE, _POSITION, _WARMUP = Phase.IDLE, Phase.POSITION, Phase.WARMUP
 def bar_event(strategy: Strategy, instance: Instance, bar_at: int) -> Payload | None:
     """The event for the bar that closed at `bar_at` (milliseconds), which the strategy has observed; None when the
     bar would change nothing. It follows from the bars and the position alone, so it can be worked out again."""
-    phase = instance.phase
+    phase = instance.snapshot.phase
     if phase == _IDLE:
         return SlotAvailable(bar_at=bar_at) if strategy.entry() is not None else None
     data: StateData = instance.data

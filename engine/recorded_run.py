@@ -262,8 +262,7 @@ class RecordedRun:
         instances, strategies, found = self.worker.instances, self._strategies, []
         for symbol, _ in closing:
             instance = instances.get(symbol)
-            payload = None if instance is None else bar_event(strategies[symbol], instance, instant)
-            if instance is None or payload is None:
+            if instance is None or (payload := bar_event(strategies[symbol], instance, instant)) is None:
                 continue
             if instance.phase == Phase.IDLE and instance.snapshot.entered_at == instant:
                 # It may be idle because of this very bar; a run that is resumed here would judge the bar once more.
@@ -324,7 +323,8 @@ def _only_quote(markets: Mapping[str, Market]) -> str:
 
 def _by_close(series: Mapping[str, Series]) -> list[tuple[int, Bars]]:
     closing: defaultdict[int, list[tuple[str, Candle]]] = defaultdict(list)
-    for symbol in sorted(series):
-        for candle in series[symbol].candles:
-            closing[candle.closed_at].append((symbol, candle))
+    for symbol, one in sorted(series.items()):
+        length = one.length
+        for candle in one.candles:
+            closing[candle.opened_at + length].append((symbol, candle))
     return sorted(closing.items())

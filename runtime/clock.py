@@ -101,8 +101,7 @@ class VirtualClock:
     @property
     def sleeping(self) -> int:
         """How many callers wait in `sleep_until`."""
-        self._drop_cancelled()
-        return sum(not future.done() for _, _, future in self._sleepers)
+        return sum([not future.done() for _, _, future in self._sleepers])
 
     def next_wake(self) -> int | None:
         """The instant of the earliest sleeper, or None."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from decimal import Decimal
+from operator import attrgetter
 
 import msgspec
 
@@ -11,6 +12,7 @@ from engine.market_data.candles import Candle
 from engine.strategy.strategy import EntrySignal, ExitReason, ExitSignal, PositionView
 
 _HOUR = 3_600_000
+_opened_at = attrgetter("opened_at")
 
 
 class DropBuyParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -54,8 +56,8 @@ class DropBuy:
     """`Strategy` for one symbol.
 
     Keeps the bars that no later bar has topped, as a stack of falling closes: its first entry after any instant is the
-    highest close since then. That answers both "since the last `lookback` bars" (`_recent` is where those begin) and
-    "since the position was opened", at amortised constant cost per bar.
+    highest close since then, its last the latest bar. That answers both "since the last `lookback` bars" (`_recent` is
+    where those begin) and "since the position was opened", at amortised constant cost per bar.
     """
 
     name = "DROP_BUY"
@@ -69,12 +71,10 @@ class DropBuy:
         self._arm = _rises(p.trailing_activate_pct)
         self._trail = _falls(p.trailing_pct)
         self._count = 0
-        self._last: Candle | None = None
         self._high = self._threshold = Decimal(0)
         self._dropped = self._dropped_before = False
+        self._falling: list[Candle] = []
         self._numbers: list[int] = []
-        self._closed_at: list[int] = []
-        self._closes: list[Decimal] = []
         self._recent = 0
 
     @property
@@ -82,49 +82,48 @@ class DropBuy:
         return self._count >= self.warm_up
 
     def observe(self, candle: Candle) -> None:
-        last, close, numbers, closes = self._last, candle.close, self._numbers, self._closes
-        if last is not None and candle.opened_at <= last.opened_at:
-            raise ValueError(f"bar {candle.opened_at} is not newer than bar {last.opened_at}")
-        self._last = candle
+        falling, numbers, close = self._falling, self._numbers, candle.close
+        if falling and candle.opened_at <= falling[-1].opened_at:
+            raise ValueError(f"bar {candle.opened_at} is not newer than bar {falling[-1].opened_at}")
         self._count = count = self._count + 1
-        while closes and closes[-1] <= close:
-            del closes[-1], self._closed_at[-1], numbers[-1]
-        closes.append(close)
-        self._closed_at.append(candle.opened_at + candle.length)
+        while falling and falling[-1].close <= close:
+            del falling[-1], numbers[-1]
+        falling.append(candle)
         numbers.append(count)
         recent, oldest = min(self._recent, len(numbers) - 1), count - self.parameters.lookback
         while numbers[recent] <= oldest:
             recent += 1
         self._recent = recent
-        if closes[recent] is not self._high:
-            self._high = closes[recent]
-            self._threshold = self._high * self._drop
+        high = falling[recent].close
+        if high is not self._high:
+            self._high, self._threshold = high, high * self._drop
         self._dropped_before = self._dropped
         self._dropped = close <= self._threshold
 
     def entry(self) -> EntrySignal | None:
         """Buys on the bar that crosses the threshold, not on those that stay below it: a stopped-out position is not
         bought again in the same fall."""
-        if not self._dropped or self._dropped_before or self._last is None or not self.ready:
+        if not self._dropped or self._dropped_before or not self.ready:
             return None
-        fall = (1 - self._last.close / self._high) * 100
+        close = self._falling[-1].close
+        fall = (1 - close / self._high) * 100
         return EntrySignal(
-            self._last.close,
+            close,
             f"{fall:.2f} % below {self._high}, the highest close of the last {self.parameters.lookback} bars",
         )
 
     def exit(self, position: PositionView) -> ExitSignal | None:
         """Judges the latest close, if that bar closed after the opening; the time-out needs no bar."""
-        last = self._last
-        if last is None:
+        if not self._falling:
             return None
+        last = self._falling[-1]
         if last.closed_at > position.opened_at:
             entry, close = position.entry_price, last.close
             if close <= entry * self._stop_loss:
                 return _exit(ExitReason.STOP_LOSS, last, position, f"stop at -{self.parameters.stop_loss_pct} %")
             if close >= entry * self._take_profit:
                 return _exit(ExitReason.TAKE_PROFIT, last, position, f"target +{self.parameters.take_profit_pct} %")
-            peak = self._closes[bisect_right(self._closed_at, position.opened_at)]
+            peak = self._falling[self._first_after(position.opened_at)].close
             if peak >= entry * self._arm and close <= peak * self._trail:
                 detail = f"{self.parameters.trailing_pct} % or more below {peak}, the highest close since the opening"
                 return _exit(ExitReason.TRAILING_STOP, last, position, detail)
@@ -135,9 +134,9 @@ class DropBuy:
         return None
 
     def explain(self, position: PositionView | None) -> str:
-        last, p = self._last, self.parameters
-        if last is None:
+        if not self._falling:
             return "no bar seen yet"
+        last, p = self._falling[-1], self.parameters
         if position is None:
             signal = self.entry()
             fall = (1 - last.close / self._high) * 100
@@ -152,8 +151,8 @@ class DropBuy:
         found = self.exit(position)
         if found is not None:
             return f"{found.detail}: sell ({found.reason.value})"
-        place = bisect_right(self._closed_at, position.opened_at)
-        peak = self._closes[place] if place < len(self._closes) else last.close
+        place = min(self._first_after(position.opened_at), len(self._falling) - 1)
+        peak = self._falling[place].close
         change, best = ((price / position.entry_price - 1) * 100 for price in (last.close, peak))
         held = (position.now - position.opened_at) / _HOUR
         return (
@@ -161,6 +160,10 @@ class DropBuy:
             f"-{p.stop_loss_pct} %, at +{p.take_profit_pct} %, {p.trailing_pct} % below a peak of "
             f"+{p.trailing_activate_pct} % or more, or after {p.max_hold / _HOUR:g} h: hold"
         )
+
+    def _first_after(self, instant: int) -> int:
+        """The place in the stack of the first bar that closed after `instant` (milliseconds)."""
+        return bisect_right(self._falling, instant - self._falling[-1].length, key=_opened_at)
 
 
 def _exit(reason: ExitReason, last: Candle, position: PositionView, detail: str) -> ExitSignal:

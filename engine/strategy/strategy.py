@@ -63,7 +63,7 @@ class Strategy(Protocol):
         ...
 
     def observe(self, candle: Candle) -> None:
-        """Take the next complete bar.
+        """Take the next complete bar, as long as the ones before.
 
         Raises:
             ValueError: it is not newer than the last one.
