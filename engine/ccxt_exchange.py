@@ -1,8 +1,8 @@
-"""A real exchange as a live bot sees it: orders by the claim protocol, bars and clock, all through one ccxt client."""
+"""A real exchange as a live bot sees it: orders by the claim protocol, bars and clock, through ccxt."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -11,15 +11,66 @@ from engine.exchange.ccxt_client import open_client
 from engine.exchange.ccxt_wire import HISTORY_PAGE, CcxtWire
 from engine.exchange.claimed_gateway import ClaimedGateway
 from engine.exchange.credentials import Credentials
-from engine.exchange.gateway import GatewayError
+from engine.exchange.gateway import GatewayError, Market
 from engine.exchange.history import Execution, History
 from engine.exchange.key_rights import KeyRights
 from engine.exchange.order_feed import LiveOrders, OrderFeed
 from engine.exchange.server_clock import ServerClock, monotonic
 from engine.exchange.wire import Failed, Ticker
 from engine.market_data.candles import Candle
+from engine.market_data.tape import Flights, Tape
 from runtime.clock import Clock
 from runtime.errors import ConfigError
+
+_MARKETS_KEPT = 60_000
+"""How old (ms) may be what is read of the markets for the next account that starts."""
+_SETTLING = 1_000
+"""How long (ms) after its close a bar may still change, at most."""
+
+
+class CcxtMarket:
+    """What an exchange shows to everybody. It is asked for once, without any key, for all accounts of a process that
+    trade there: their number costs neither requests nor memory.
+
+    Args:
+        url: the address of a venue on loopback, in place of the exchange's own.
+    """
+
+    def __init__(self, name: str, clock: Clock, *, sandbox: bool, url: str | None) -> None:
+        exchange = exchange_named(name)
+        self.name = name
+        self._client: Any = open_client(exchange, None, sandbox=sandbox, endpoint=url, now=clock.now)
+        self._wire = CcxtWire(exchange, self._client)
+        self._clock = clock
+        self._rules: Mapping[str, Market] = {}
+        self._read_at = 0
+        self._flights: Flights[Mapping[str, Market] | Failed] = Flights()
+        self._tapes: dict[tuple[str, int], Tape[Failed]] = {}
+
+    async def lend(self, client: Any) -> Mapping[str, Market] | Failed:
+        """Give `client` the markets, and return their rules; what was read a minute ago will do."""
+        if not self._rules or self._clock.now() > self._read_at + _MARKETS_KEPT:
+            answer = await self._flights.ask("markets", self._wire.markets)
+            if isinstance(answer, Failed):
+                return answer
+            self._rules, self._read_at = answer, self._clock.now()
+        client.set_markets_from_exchange(self._client)
+        return self._rules
+
+    async def candles(self, symbol: str, length: int, since: int, now: int) -> Sequence[Candle] | Failed:
+        """Bars of `length` ms that opened at `since` or later; `now` is the present by the exchange's clock."""
+        timeframe = timeframe_of(self._client, self.name, length)
+        tape = self._tapes.get((symbol, length))
+        if tape is None:
+
+            async def read(begin: int) -> Sequence[Candle] | Failed:
+                return await self._wire.candles(symbol, timeframe, length, begin)
+
+            tape = self._tapes[symbol, length] = Tape(read, length, min(_SETTLING, length // 10))
+        return await tape.since(since, now)
+
+    async def close(self) -> None:
+        await self._wire.close()
 
 
 class CcxtExchange:
@@ -28,6 +79,7 @@ class CcxtExchange:
     Args:
         url: the address of a venue on loopback, in place of the exchange's own.
         may_send: as `ClaimedGateway` takes it.
+        market: what is shared with other accounts; it outlives this one. By default all is asked for here.
     """
 
     def __init__(
@@ -39,16 +91,19 @@ class CcxtExchange:
         sandbox: bool,
         url: str | None,
         may_send: Callable[[], bool] = lambda: True,
+        market: CcxtMarket | None = None,
     ) -> None:
         exchange = exchange_named(name)
         self.name = name
         self._client: Any = open_client(exchange, credentials, sandbox=sandbox, endpoint=url, now=clock.now)
-        self._wire = CcxtWire(exchange, self._client, credentials)
+        self._market = market
+        self._wire = CcxtWire(exchange, self._client, credentials, None if market is None else market.lend)
         self._clock = clock
         self._has_history = exchange.history
         self._histories: dict[str, History] = {}
         self.gateway = ClaimedGateway(self._wire, clock, may_send=may_send)
         self._server_clock = ServerClock(self.gateway.server_time, clock, monotonic, 0)
+        self._offset = 0
 
     @property
     def key_refusal(self) -> str:
@@ -62,24 +117,22 @@ class CcxtExchange:
         measured = await self._server_clock.offset()
         if isinstance(measured, Failed):
             raise GatewayError(f"{self.name}'s clock cannot be read: {measured}")
-        return (measured.low + measured.high) // 2
+        self._offset = (measured.low + measured.high) // 2
+        return self._offset
 
     async def free(self, currency: str) -> Decimal:
         shown = await self.gateway.read(self._wire.free, "the free balance")
         return shown.get(currency, Decimal(0))
 
     async def candles(self, symbol: str, length: int, since: int) -> Sequence[Candle]:
-        timeframe = self._timeframe(length)
-        return await self.gateway.read(
-            lambda: self._wire.candles(symbol, timeframe, length, since), f"the bars of {symbol}"
-        )
+        timeframe, market = timeframe_of(self._client, self.name, length), self._market
 
-    def _timeframe(self, length: int) -> str:
-        for timeframe in self._client.timeframes:
-            if self._client.parse_timeframe(timeframe) * 1_000 == length:
-                return str(timeframe)
-        known = ", ".join(self._client.timeframes)
-        raise ConfigError(f"TIMEFRAME: {self.name} has no bars of {length // 1000} s; it has {known}.")
+        async def ask() -> Sequence[Candle] | Failed:
+            if market is None:
+                return await self._wire.candles(symbol, timeframe, length, since)
+            return await market.candles(symbol, length, since, self._clock.now() + self._offset)
+
+        return await self.gateway.read(ask, f"the bars of {symbol}")
 
     async def ticker(self, symbol: str) -> Ticker:
         """What the market of `symbol` shows at the moment. Raises GatewayError."""
@@ -102,3 +155,12 @@ class CcxtExchange:
 
     async def close(self) -> None:
         await self._wire.close()
+
+
+def timeframe_of(client: Any, name: str, length: int) -> str:
+    """What the exchange calls bars of `length` ms. Raises ConfigError where it has none."""
+    for timeframe in client.timeframes:
+        if client.parse_timeframe(timeframe) * 1_000 == length:
+            return str(timeframe)
+    known = ", ".join(client.timeframes)
+    raise ConfigError(f"TIMEFRAME: {name} has no bars of {length // 1000} s; it has {known}.")

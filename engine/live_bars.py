@@ -94,7 +94,7 @@ class Bars:
             since = min(since, one.data.opened_at - self._length)
         self.strategies[symbol] = strategy
         self._seen_until[symbol] = since // self._length * self._length
-        while await self._read(symbol):
+        while self._has_closed(symbol) and await self._read(symbol):
             pass
 
     async def follow(self, symbols: Collection[str], judge: Callable[[str], None]) -> None:
@@ -129,9 +129,9 @@ class Bars:
 
     async def _read(self, symbol: str) -> bool:
         """Show the strategy the next page of closed bars. True when there was a new one."""
-        since = self._seen_until[symbol]
+        # What closes while the answer is on its way was open when the exchange gave it.
+        since, now, new = self._seen_until[symbol], self._clocks.exchange_now(), False
         candles = await self._exchange.candles(symbol, self._length, since)
-        now, new = self._clocks.exchange_now(), False
         for candle in sorted(candles, key=lambda one: one.opened_at):
             if self._is_next(symbol, candle) and candle.closed_at <= now:
                 self.strategies[symbol].observe(candle)
@@ -139,6 +139,10 @@ class Bars:
                 self._closes[symbol] = candle.close
                 new = True
         return new
+
+    def _has_closed(self, symbol: str) -> bool:
+        """Whether a bar must have closed since the latest that was seen."""
+        return self._seen_until[symbol] + self._length <= self._clocks.exchange_now()
 
     def _is_next(self, symbol: str, candle: Candle) -> bool:
         return candle.length == self._length and candle.opened_at >= self._seen_until[symbol]

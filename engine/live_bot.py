@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from engine.ccxt_exchange import CcxtExchange
+from engine.ccxt_exchange import CcxtExchange, CcxtMarket
 from engine.exchange.credentials import Credentials, load_credentials
 from engine.live_account import (
     Account,
@@ -90,8 +90,18 @@ def plan_bot(options: BotOptions, environment: Mapping[str, str], credentials: C
     return Plan(options, settings, live, config, account, credentials)
 
 
-def open_bot(plan: Plan, store: AccountStore, tell: Tell, may_send: Callable[[], bool] = lambda: True) -> LiveRun:
-    """The bot on its store, which is the account's. It closes the store when it is closed."""
+def open_bot(
+    plan: Plan,
+    store: AccountStore,
+    tell: Tell,
+    may_send: Callable[[], bool] = lambda: True,
+    market: CcxtMarket | None = None,
+) -> LiveRun:
+    """The bot on its store, which is the account's. It closes the store when it is closed.
+
+    Args:
+        market: what it shares with other bots of this process on the same exchange.
+    """
     clock = SystemClock()
     exchange = CcxtExchange(
         plan.options.exchange,
@@ -100,6 +110,7 @@ def open_bot(plan: Plan, store: AccountStore, tell: Tell, may_send: Callable[[],
         sandbox=plan.account.mode is Mode.SANDBOX,
         url=plan.options.url,
         may_send=may_send,
+        market=market,
     )
     return LiveRun(exchange, store, clock, plan.settings, plan.live, plan.config, plan.options.symbols, tell)
 

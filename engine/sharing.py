@@ -13,7 +13,8 @@ from random import Random
 
 import msgspec
 
-from engine.live_account import Account, check_account, mark
+from engine.ccxt_exchange import CcxtMarket
+from engine.live_account import Account, Mode, check_account, mark
 from engine.live_bot import Plan, open_bot
 from engine.live_notices import Notice, Tell, What
 from engine.live_run import LiveRun
@@ -59,6 +60,7 @@ class Sharing:
         self._ttl = ttl
         self._tell = tell
         self._clock = SystemClock()
+        self._markets: dict[tuple[str, Mode, str], CcxtMarket] = {}
         self._line = Line(database.address, f"{worker} accounts", patience=10_000)
         self._listening = Line(database.address, f"{worker} hints", patience=10_000)
         self._leases = PostgresLeases(database.address, worker, ttl)
@@ -112,7 +114,7 @@ class Sharing:
         store = await asyncio.to_thread(PostgresStore, self.database, account, tenure.lease, patience=self._ttl / 1000)
         try:
             await asyncio.to_thread(check_account, store, place, plan.account, new_key=plan.options.new_key)
-            bot = open_bot(plan, store, self.tell_of(account), tenure.may_act)
+            bot = open_bot(plan, store, self.tell_of(account), tenure.may_act, self._market(plan.account))
         except BaseException:
             store.close()
             raise
@@ -132,6 +134,13 @@ class Sharing:
             return bot.live_orders()
         finally:
             await bot.close()
+
+    def _market(self, account: Account) -> CcxtMarket:
+        place = account.exchange, account.mode, account.url
+        if place not in self._markets:
+            sandbox = account.mode is Mode.SANDBOX
+            self._markets[place] = CcxtMarket(account.exchange, self._clock, sandbox=sandbox, url=account.url or None)
+        return self._markets[place]
 
     async def _refuse_known_key(self, account: str, mine: Account) -> None:
         rows = await self._line.execute(
@@ -159,6 +168,8 @@ class Sharing:
 
     async def close(self) -> None:
         """Let every connection go."""
+        for market in self._markets.values():
+            await market.close()
         await self._leases.close()
         await self._line.close()
         await asyncio.to_thread(self.database.close)

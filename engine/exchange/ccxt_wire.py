@@ -21,6 +21,8 @@ from engine.exchange.wire import Cause, Failed, Reply, Ticker, WireOrder
 from engine.market_data.candles import Candle
 
 AnswerT = TypeVar("AnswerT")
+Lend = Callable[[Any], Awaitable[Mapping[str, Market] | Failed]]
+"""Gives a ccxt client the markets as another one has read them, and returns their rules."""
 
 _PAGE = 1_000
 HISTORY_PAGE = _PAGE
@@ -40,14 +42,22 @@ class UnsayableOrder(Exception):  # noqa: N818
 
 
 class CcxtWire:
-    """One account, by a client of `ccxt_client.open_client`."""
+    """One account, by a client of `ccxt_client.open_client`.
 
-    def __init__(self, exchange: Exchange, client: Any, credentials: Credentials | None = None) -> None:
+    Args:
+        lend: gives the client the markets that others have read; by default it reads its own.
+    """
+
+    def __init__(
+        self, exchange: Exchange, client: Any, credentials: Credentials | None = None, lend: Lend | None = None
+    ) -> None:
         self.name = exchange.name
         self.max_window = exchange.max_window
         self._exchange = exchange
         self._client = client
-        self._clock_agreed = False
+        # What is asked without a key carries no stamp.
+        self._clock_agreed = credentials is None
+        self._lend = lend
         self._scrub: Callable[[str], str] = Credentials("", "").scrub if credentials is None else credentials.scrub
 
     async def close(self) -> None:
@@ -69,6 +79,9 @@ class CcxtWire:
         return await self._observed(ask)
 
     async def markets(self) -> Mapping[str, Market] | Failed:
+        if self._lend is not None:
+            return await self._lend(self._client)
+
         async def ask() -> Mapping[str, Market]:
             markets = await self._client.load_markets(True)
             if not markets:
