@@ -117,7 +117,6 @@ def run(options: VenueOptions, environment: Mapping[str, str], on_ready: Callabl
         raise ConfigError(f"--faults is {options.faults!r}; choose one of {', '.join(PROFILES)}.")
     script = Script() if options.script is None else load_script(options.script)
     path = options.db or Path(environment.get("FSM_SNAPSHOT_DIR", "var")) / "venue.db"
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
         listener = listen(options.host, options.port)
     except OSError as error:
@@ -125,6 +124,7 @@ def run(options: VenueOptions, environment: Mapping[str, str], on_ready: Callabl
             f"{options.host}:{options.port}: cannot be listened on ({error.strerror or error}). "
             "Stop what listens there, or choose another --port; 0 takes a free one."
         ) from None
+    path.parent.mkdir(parents=True, exist_ok=True)
     host, port = listener.getsockname()
     ready = Ready(
         url=f"http://{host}:{port}",

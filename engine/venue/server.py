@@ -15,6 +15,7 @@ from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 
 from engine.exchange.paper_exchange import PaperExchange
+from engine.exchange.paper_file import refuse_unreadable
 from engine.market_data.candles import Series
 from engine.venue.app import Desk, make_app
 from engine.venue.connections import BreakableProtocol, break_all
@@ -53,18 +54,17 @@ class OpenVenue:
         control: bool = False,
     ) -> None:
         journal_path = path.with_name(f"{path.name}.journal")
-        if not path.exists():
+        if path.exists():
+            refuse_unreadable(path)
+        else:
             # Of books that are gone.
             journal_path.unlink(missing_ok=True)
             for left_over in _books_of(path, 2).parent.glob("[0-9][0-9][0-9][0-9].db*"):
                 left_over.unlink()
-        if settings.further:
-            _books_of(path, 2).parent.mkdir(exist_ok=True)
         now = clock.now()
         self.journal = Journal(journal_path)
-        if not self.journal.about("start"):
-            self.journal.write("start", at=now)
-        started_at = int(self.journal.about("start")[0]["at"])
+        begun = self.journal.about("start")
+        started_at = int(begun[0]["at"]) if begun else now
         markets = settings.markets()
         ticks = {market.symbol: market.price_tick for market in markets}
 
@@ -86,10 +86,15 @@ class OpenVenue:
         try:
             for number in range(1, len(settings.keys) + 1):
                 books = _books_of(path, number)
+                if number > 1:
+                    books.parent.mkdir(exist_ok=True)
                 exchange = PaperExchange(books, settings.paper(number, markets), self.markets)
                 self._exchanges.append(exchange)
                 lags = settings.lags or profile.lags
                 venues.append(Venue(exchange, self.markets, clock, settings.seed_of(number), lags))
+            if not begun:
+                # Not before the books are ours: beside a file that is refused nothing is left behind.
+                self.journal.write("start", at=now)
         except BaseException:
             self.close()
             raise

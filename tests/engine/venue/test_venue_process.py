@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 from pathlib import Path
 
 import ccxt
@@ -110,3 +111,31 @@ def test_books_of_other_settings_are_refused(tmp_path: Path) -> None:
     result = CliRunner().invoke(phasewright.app, ["venue", "--db", str(db), "--symbol", "SOL/USDT"])
     assert result.exit_code == 1
     assert "made with other settings" in result.output
+
+
+@pytest.mark.parametrize("accounts", ["1", "2"])
+def test_nothing_is_left_beside_a_file_that_is_refused(tmp_path: Path, accounts: str) -> None:
+    foreign = tmp_path / "letter.txt"
+    foreign.write_text("Not a venue's books.\n" * 9)
+    result = CliRunner().invoke(phasewright.app, ["venue", "--db", str(foreign), "--accounts", accounts])
+    assert result.exit_code == 1
+    assert "not a paper exchange's file" in result.output
+    assert list(tmp_path.iterdir()) == [foreign]
+
+
+def test_nothing_is_left_where_the_port_is_taken(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        result = CliRunner().invoke(phasewright.app, ["venue", "--db", str(tmp_path / "new" / "v.db"), "--port", port])
+    assert result.exit_code == 1
+    assert "cannot be listened on" in result.output
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_refused_venue_of_more_accounts_adds_no_folder(tmp_path: Path) -> None:
+    db = tmp_path / "v.db"
+    with ServedVenue(db):
+        before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+        result = CliRunner().invoke(phasewright.app, ["venue", "--db", str(db), "--accounts", "2"])
+        assert result.exit_code == 1
+        assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
