@@ -1,14 +1,15 @@
 """Old audit rows out of a bot's database and into a Parquet file that any tool reads, while the bot goes on.
 
 First everything is in the file, on the disk, and read back; only then is it deleted. Whoever is killed in between has
-the rows in both places, and `seq` tells that they are the same ones.
+the rows in both places, and `seq` tells that they are the same ones. No lease is needed in PostgreSQL: old rows are
+never written again, and whoever trades reads none of them.
 """
 
 from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from engine.stores import Place, SharedPlace, account_of
 from runtime.errors import StoreError
 from runtime.events import Outcome
 from runtime.sqlite_store import SqliteStore
@@ -43,10 +45,12 @@ _COLUMNS = ", ".join(_SCHEMA.names)
 _PER_GROUP = 100_000
 _PER_DELETE = 2_000
 """Rows that are deleted in one transaction: a running bot waits no longer than that takes."""
-
-
 _PATIENCE = 30
 """How long (seconds) a bot that is writing is waited for."""
+
+_Query = Callable[..., list[tuple[Any, ...]]]
+"""Does a statement in a transaction of its own, and gives its rows. What it is about begins with `{audit}`, the rows of
+one bot, and goes on with `AND`; its values stand at the question marks."""
 
 
 class Archived(msgspec.Struct, frozen=True):
@@ -58,7 +62,7 @@ class Archived(msgspec.Struct, frozen=True):
     bytes: int
 
 
-def archive_audit(database: Path, before: int, target: Path) -> Archived | None:
+def archive_audit(place: Place, before: int, target: Path) -> Archived | None:
     """Move the audit rows that were written before `before` (milliseconds since the epoch, UTC) into `target`.
 
     The latest row stays in any case, and whatever follows the first row that is not older. The space in the database is
@@ -68,22 +72,21 @@ def archive_audit(database: Path, before: int, target: Path) -> Archived | None:
         StoreError: there is a file of that name already, or one of the two cannot be used. Nothing was deleted, unless
             the message says so.
     """
-    SqliteStore(database, read_only=True).close()  # whether it is ours, and whole
     if target.exists():
         raise StoreError(f"{target}: there is a file of this name, and an archive is never overwritten. Name another.")
-    with _explained(database, "the archive cannot be made", " Nothing was deleted."), closing(_open(database)) as db:
-        last = _last_seq(db, before)
+    with _explained(place, "the archive cannot be made", " Nothing was deleted."), _opened(place) as query:
+        last = _last_seq(query, before)
         if last is None:
             return None
         partial = target.with_name(f"{target.name}.partial")
         try:
-            archived = _read_back(partial, _write(db, last, partial), last)
+            archived = _read_back(partial, _write(query, last, partial), last)
             partial.replace(target)
             _sync_folder(target.parent)
         except BaseException:
             partial.unlink(missing_ok=True)
             raise
-        _delete(db, last, target)
+        _delete(query, last, target)
     return archived
 
 
@@ -102,28 +105,40 @@ def archived_rows(archive: Path, instance: str, limit: int) -> list[AuditRow]:
     return [AuditRow(**row) for row in rows]
 
 
-def _open(database: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(f"{database.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None, timeout=_PATIENCE)
-    db.execute("PRAGMA synchronous = FULL")
-    return db
+@contextmanager
+def _opened(place: Place) -> Iterator[_Query]:
+    if isinstance(place, SharedPlace):
+        from runtime.postgres.connection import Database
+
+        account = account_of(place)
+        with closing(Database(place.url, "archive", connections=1)) as database:
+            yield lambda text, *values: database.execute(
+                "archive", text.format(audit="audit WHERE account = %s").replace("?", "%s"), account, *values
+            )
+        return
+    SqliteStore(place, read_only=True).close()  # whether it is ours, and whole
+    found = f"{place.absolute().as_uri()}?mode=rw"
+    with closing(sqlite3.connect(found, uri=True, isolation_level=None, timeout=_PATIENCE)) as file:
+        file.execute("PRAGMA synchronous = FULL")
+        yield lambda text, *values: file.execute(text.format(audit="audit WHERE TRUE"), values).fetchall()
 
 
-def _last_seq(db: sqlite3.Connection, before: int) -> int | None:
+def _last_seq(query: _Query, before: int) -> int | None:
     """The last row to go. A clock that was set back leaves rows out of order; those after the first young one stay."""
-    (young,) = db.execute("SELECT min(seq) FROM audit WHERE at >= ?", (before,)).fetchone()
-    (latest,) = db.execute("SELECT max(seq) FROM audit").fetchone()
-    (last,) = db.execute("SELECT max(seq) FROM audit WHERE seq < ?", (latest if young is None else young,)).fetchone()
+    ((young,),) = query("SELECT min(seq) FROM {audit} AND at >= ?", before)
+    ((latest,),) = query("SELECT max(seq) FROM {audit}")
+    ((last,),) = query("SELECT max(seq) FROM {audit} AND seq < ?", latest if young is None else young)
     return None if last is None else int(last)
 
 
-def _write(db: sqlite3.Connection, last: int, path: Path) -> int:
+def _write(query: _Query, last: int, path: Path) -> int:
     """Write every row up to `last`. Returns how many there are."""
     count = 0
     with pq.ParquetWriter(path, _SCHEMA, compression="zstd") as writer:
         after = 0
-        while rows := db.execute(
-            f"SELECT {_COLUMNS} FROM audit WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT {_PER_GROUP}", (after, last)
-        ).fetchall():
+        while rows := query(
+            f"SELECT {_COLUMNS} FROM {{audit}} AND seq > ? AND seq <= ? ORDER BY seq LIMIT {_PER_GROUP}", after, last
+        ):
             columns: list[Any] = [list(column) for column in zip(*rows, strict=True)]
             writer.write_table(pa.table(columns, schema=_STORED).cast(_SCHEMA))
             after, count = rows[-1][0], count + len(rows)
@@ -140,17 +155,16 @@ def _read_back(path: Path, rows: int, last: int) -> Archived:
     return Archived(rows, at[0].as_py(), at[-1].as_py(), path.stat().st_size)
 
 
-def _delete(db: sqlite3.Connection, last: int, target: Path) -> None:
+def _delete(query: _Query, last: int, target: Path) -> None:
+    oldest = f"SELECT max(seq) FROM (SELECT seq FROM {{audit}} AND seq <= ? ORDER BY seq LIMIT {_PER_DELETE}) AS oldest"
     try:
-        while db.execute(
-            f"DELETE FROM audit WHERE seq IN (SELECT seq FROM audit WHERE seq <= ? ORDER BY seq LIMIT {_PER_DELETE})",
-            (last,),
-        ).rowcount:
-            pass
-    except sqlite3.Error as error:
+        while (up_to := query(oldest, last)[0][0]) is not None:
+            query("DELETE FROM {audit} AND seq <= ?", up_to)
+    except (sqlite3.Error, StoreError) as error:
         raise StoreError(
-            f"{target} is complete, but not all of its rows could be deleted from the database ({error}). They are in "
-            "both; the next archive will have the rest once more, with the same seq."
+            f"{target} is complete, but not all of its rows could be deleted from the database "
+            f"({str(error).rstrip('.')}). They are in both; the next archive will have the rest once more, with the "
+            "same seq."
         ) from None
 
 
@@ -163,7 +177,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def _explained(path: Path, what: str, comfort: str = "") -> Iterator[None]:
+def _explained(path: Place, what: str, comfort: str = "") -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, OSError, pa.ArrowException, ValueError, KeyError, TypeError) as error:

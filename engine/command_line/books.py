@@ -132,6 +132,7 @@ def archive(
         ),
     ],
     db: Database = None,
+    account: InAccount = None,
     json: Json = False,
 ) -> None:
     """Move old audit rows out of the database into a file.
@@ -141,11 +142,8 @@ def archive(
     """
     from engine import stores
     from engine.audit_archive import archive_audit
-    from runtime.errors import StoreError
 
-    database = stores.place_of(db, None, os.environ)
-    if not isinstance(database, Path):
-        raise StoreError(f"{database}: only a file's rows are archived. docs/capacity.md says how to in PostgreSQL.")
+    database = stores.place_of(db, account, os.environ)
     moved = archive_audit(database, int(before.replace(tzinfo=UTC).timestamp() * 1000), to)
     if json:
         print_json(moved)
