@@ -84,10 +84,10 @@ class Dispatcher:
         `now` is in milliseconds since the epoch (UTC). Returns the receipt of `ctx`, and the commits that must be
         written, in order, before the outside may see anything of it.
         """
-        identity, snapshot = self._identity(instance, ctx), instance.snapshot
+        identity, snapshot = _identity(instance, ctx), instance.snapshot
         if identity:
             first = self.seen.get(instance.name, identity, now)
-            if (first is None or first.outcome not in _ANSWERED) and snapshot.deferred:
+            if snapshot.deferred and (first is None or first.outcome not in _ANSWERED):
                 first = self._waits(instance, identity)
             if first is not None and first.outcome in _ANSWERED:
                 return msgspec.structs.replace(first, outcome=Outcome.DUPLICATE, first=first.outcome), []
@@ -103,7 +103,7 @@ class Dispatcher:
         """What is written of an event whose own commit contradicts the store: the evidence, and the error event."""
         generation = instance.snapshot.generation
         commits: list[Commit] = []
-        receipt = self._fail(instance, ctx, self._identity(instance, ctx), now, error, self._finish(ctx), commits)
+        receipt = self._fail(instance, ctx, _identity(instance, ctx), now, error, self._finish(ctx), commits)
         if instance.snapshot.generation != generation:
             self._offer_deferred(instance, now, commits)
         return receipt, commits
@@ -115,7 +115,7 @@ class Dispatcher:
             step.ask(effect)
         instance.version, instance.checkpoint = 1, instance.machine.encode(instance.snapshot)
         self._open(step.requested)
-        return step.commit(0, [])
+        return step.commit(0, ())
 
     def _step(
         self,
@@ -130,29 +130,28 @@ class Dispatcher:
 
         `offered` is the event's place among the deferred ones, which it leaves.
         """
-        machine, name = instance.machine, instance.name
-        version, checkpoint, snapshot = instance.version, instance.checkpoint, instance.snapshot
-        phase = snapshot.phase
+        machine, name, snapshot = instance.machine, instance.name, instance.snapshot
+        version, checkpoint, phase = instance.version, instance.checkpoint, snapshot.phase
         stale = ""
-        finished: list[tuple[str, int, str]] = []
+        finished: tuple[tuple[str, int, str], ...] = ()
         change: PortfolioChange | None = None
-        step = self._begin(instance, now)
+        step = _Step(machine.config, name, now, instance, self.namespace, self.portfolio)
         if ctx.intent is not None or ctx.generation is not None:
             finished = self._finish(ctx)
             stale = self._stale(instance, ctx, finished)
         try:
             if stale:
-                outcome, reason = step.ignore(ctx, identity, stale)
+                row = step.record(ctx, identity, Outcome.IGNORED, reason=stale)
             else:
                 if ctx.generation is not None:
                     step.stop_timer()
                 if offered is not None:
                     step.drop_deferred(offered)
-                outcome, reason = step.apply(ctx, identity)
-                if step.raised:
-                    step.carry_on(ctx.event)
-            if step.changed:
-                instance.checkpoint = machine.encode(snapshot)
+                row = step.apply(ctx, identity)
+            rows = (row, *step.carry_on(ctx.event)) if step.raised else (row,)
+            written = None
+            if step.changed or row.outcome is _HANDLED:
+                written = instance.checkpoint = machine.encode(snapshot)
                 instance.version = version + 1
             step._account = None
             if step._transaction is not None:
@@ -164,14 +163,31 @@ class Dispatcher:
                 raise
             failure = error
         else:
-            receipt = Receipt(outcome, ctx.event, name, phase, snapshot.phase, instance.version, reason)
             if step.requested:
                 self._open(step.requested)
-            commit = step.commit(version, finished, change)
+            outcome, after = row.outcome, instance.version
+            receipt = Receipt(outcome, ctx.event, name, phase, snapshot.phase, after, row.reason)
+            identities: tuple[tuple[str, Receipt], ...] = ()
             if identity and (offered is not None or outcome in _ANSWERED):
-                commit.identities.append((identity, receipt))
+                identities = ((identity, receipt),)
                 self.seen.record(name, identity, receipt, now)
-            commits.append(commit)
+            commits.append(
+                Commit(
+                    name,
+                    machine.name,
+                    machine.digest,
+                    now,
+                    version,
+                    after,
+                    snapshot.phase,
+                    written,
+                    rows,
+                    identities,
+                    step.requested,
+                    finished,
+                    change,
+                )
+            )
             return receipt
         return self._fail(instance, ctx, identity, now, failure, finished, commits, offered)
 
@@ -192,7 +208,7 @@ class Dispatcher:
             ctx = EventContext(waiting.event, instance.name, waiting.at, payload)
             if left == 0:
                 error = DispatchError("events that wait lead to events that wait, without end: a cycle")
-                self._fail(instance, ctx, waiting.identity, now, error, [], commits, offered=place)
+                self._fail(instance, ctx, waiting.identity, now, error, (), commits, offered=place)
                 return
             left -= 1
             self._step(instance, ctx, waiting.identity, now, commits, offered=place)
@@ -206,7 +222,7 @@ class Dispatcher:
         identity: str,
         now: int,
         error: Exception,
-        finished: list[tuple[str, int, str]],
+        finished: tuple[tuple[str, int, str], ...],
         commits: list[Commit],
         offered: int | None = None,
     ) -> Receipt:
@@ -215,7 +231,7 @@ class Dispatcher:
         reason = readable(f"{type(error).__name__}: {error}")
         evidence = readable("".join(traceback.format_exception(error)))
         step = self._begin(instance, now)
-        step.record(ctx, identity, Outcome.FAILED, reason=reason, error=evidence)
+        row = step.record(ctx, identity, Outcome.FAILED, reason=reason, error=evidence)
         if offered is not None:
             step.drop_deferred(offered)
         if timer is not None and timer.generation == ctx.generation:
@@ -224,11 +240,11 @@ class Dispatcher:
             instance.checkpoint = instance.machine.encode(instance.snapshot)
             instance.version += 1
         receipt = Receipt(Outcome.FAILED, ctx.event, instance.name, phase, phase, instance.version, reason)
-        commit = step.commit(version, finished)
+        identities: tuple[tuple[str, Receipt], ...] = ()
         if identity and offered is not None:
-            commit.identities.append((identity, receipt))
+            identities = ((identity, receipt),)
             self.seen.record(instance.name, identity, receipt, now)
-        commits.append(commit)
+        commits.append(step.commit(version, (row,), identities, finished))
         definition = instance.machine.definition
         if ctx.event != definition.error_event:
             error_ctx = EventContext(
@@ -245,32 +261,18 @@ class Dispatcher:
                 return Receipt(Outcome.DEFERRED, waiting.event, instance.name, phase, phase, version)
         return None
 
-    def _identity(self, instance: Instance, ctx: EventContext) -> str:
-        """What names this delivery; empty when nothing does."""
-        if ctx.id is not None:
-            return ctx.id
-        if ctx.intent is not None:
-            return f"{ctx.intent}/{ctx.attempt}"
-        if ctx.generation is not None:
-            return f"timer/{ctx.generation}"
-        naming = instance.machine.identities[ctx.event]
-        if naming is None:
-            return ""
-        pattern, values = naming
-        return pattern % values(ctx.payload)
-
     def _open(self, requested: Iterable[Intent]) -> None:
         for intent in requested:
             self.open_attempts[intent.intent_id] = intent.attempt
 
-    def _finish(self, ctx: EventContext) -> list[tuple[str, int, str]]:
+    def _finish(self, ctx: EventContext) -> tuple[tuple[str, int, str], ...]:
         """What the store must close: the attempt that this event answers, if it is the one that is open."""
         if ctx.intent is None or self.open_attempts.get(ctx.intent) != ctx.attempt:
-            return []
+            return ()
         del self.open_attempts[ctx.intent]
-        return [(ctx.intent, ctx.attempt, ctx.event)]
+        return ((ctx.intent, ctx.attempt, ctx.event),)
 
-    def _stale(self, instance: Instance, ctx: EventContext, finished: list[tuple[str, int, str]]) -> str:
+    def _stale(self, instance: Instance, ctx: EventContext, finished: tuple[tuple[str, int, str], ...]) -> str:
         """Why the event comes too late to count; empty when it does not."""
         if ctx.intent is not None and not finished:
             return f"it answers attempt {ctx.attempt} of intent {ctx.intent}, which is not open"
@@ -284,11 +286,10 @@ class _Step(Context[Any], eq=False, gc=False):
     """The work on one event, until it is a commit or is thrown away. Handlers see the surroundings that it is."""
 
     changed: bool = False
-    rows: list[AuditRow] = msgspec.field(default_factory=list)
-    requested: list[Intent] = msgspec.field(default_factory=list)
+    requested: tuple[Intent, ...] = ()
     raised: tuple[str, ...] = ()
 
-    def apply(self, ctx: EventContext, identity: str) -> tuple[Outcome, str]:
+    def apply(self, ctx: EventContext, identity: str) -> AuditRow:
         """One event, without those that it raises. Any exception means: throw all of it away."""
         instance = self._of
         snapshot, machine = instance.snapshot, instance.machine
@@ -309,7 +310,7 @@ class _Step(Context[Any], eq=False, gc=False):
             raise DispatchError(f"no row of {phase}/{ctx.event} applies, and there is no else")
         branch = bound.branch
         if branch.ignored is not None:
-            return self.ignore(ctx, identity, branch.ignored, branch.id)
+            return self.record(ctx, identity, Outcome.IGNORED, branch=branch.id, reason=branch.ignored)
         target = bound.target or machine.history_target(phase, branch, snapshot.history)
         for action in target.do:
             action(data, payload, self)
@@ -330,58 +331,50 @@ class _Step(Context[Any], eq=False, gc=False):
         if target.raises:
             self.raised += target.raises
         self.changed = True
-        self.rows.append(
-            AuditRow(
-                instance.name,
-                instance.version,
-                self.now,
-                ctx.event,
-                identity,
-                _HANDLED,
-                phase,
-                snapshot.phase,
-                branch.id,
-                target.names,
-                requested,
-                _evidence(payload),
-                "",
-                "",
-                machine.digest,
-            )
+        return AuditRow(
+            instance.name,
+            instance.version,
+            self.now,
+            ctx.event,
+            identity,
+            _HANDLED,
+            phase,
+            snapshot.phase,
+            branch.id,
+            target.names,
+            requested,
+            _evidence(payload),
+            "",
+            "",
+            machine.digest,
         )
-        return _HANDLED, ""
 
-    def carry_on(self, first: str) -> None:
+    def carry_on(self, first: str) -> list[AuditRow]:
         """The internal events that were raised, and those that they raise."""
-        instance, count = self._of, 0
+        instance = self._of
+        rows: list[AuditRow] = []
         while self.raised:
-            count += 1
-            if count > MAX_RAISED:
+            if len(rows) == MAX_RAISED:
                 raise DispatchError(
                     f"{first} led to more than {MAX_RAISED} internal events, the last {self.raised[0]}: a cycle"
                 )
             event, self.raised = self.raised[0], self.raised[1:]
             payload = instance.machine.definition.events[event].payload()
-            answer, why = self.apply(EventContext(event, instance.name, self.now, payload), "")
-            if answer is Outcome.REJECTED:
-                raise DispatchError(f"{event}, raised after {first}, is rejected in {instance.phase}: {why}")
+            row = self.apply(EventContext(event, instance.name, self.now, payload), "")
+            if row.outcome is Outcome.REJECTED:
+                raise DispatchError(f"{event}, raised after {first}, is rejected in {instance.phase}: {row.reason}")
+            rows.append(row)
+        return rows
 
-    def ignore(self, ctx: EventContext, identity: str, reason: str, branch: str = "") -> tuple[Outcome, str]:
-        """The event changes nothing, and that is right."""
-        self.record(ctx, identity, Outcome.IGNORED, branch=branch, reason=reason)
-        return Outcome.IGNORED, reason
-
-    def _without_branch(self, ctx: EventContext, identity: str, cell: Defer | Ignore | Reject) -> tuple[Outcome, str]:
+    def _without_branch(self, ctx: EventContext, identity: str, cell: Defer | Ignore | Reject) -> AuditRow:
         if isinstance(cell, Ignore):
-            return self.ignore(ctx, identity, cell.reason)
+            return self.record(ctx, identity, Outcome.IGNORED, reason=cell.reason)
         if isinstance(cell, Reject):
-            self.record(ctx, identity, Outcome.REJECTED, reason=cell.reason)
-            return Outcome.REJECTED, cell.reason
+            return self.record(ctx, identity, Outcome.REJECTED, reason=cell.reason)
         waiting = DeferredEvent(ctx.event, ctx.at, identity, msgspec.Raw(_encode(ctx.payload)))
         self._of.snapshot.deferred.append(waiting)
         self.changed = True
-        self.record(ctx, identity, Outcome.DEFERRED)
-        return Outcome.DEFERRED, ""
+        return self.record(ctx, identity, Outcome.DEFERRED)
 
     def ask(self, effect: str) -> str:
         """Request an effect; returns the id of the intent.
@@ -398,7 +391,7 @@ class _Step(Context[Any], eq=False, gc=False):
         number, generation = self._numbers.pop(effect), instance.snapshot.generation
         intent = Intent(asked, instance.name, effect, number, request, generation, now, 1, now, now + window)
         intent.decode(definition.request)
-        self.requested.append(intent)
+        self.requested += (intent,)
         return asked
 
     def drop_deferred(self, place: int) -> None:
@@ -413,12 +406,12 @@ class _Step(Context[Any], eq=False, gc=False):
 
     def record(
         self, ctx: EventContext, identity: str, outcome: Outcome, *, branch: str = "", reason: str = "", error: str = ""
-    ) -> None:
-        """Write down what became of an event that led nowhere."""
+    ) -> AuditRow:
+        """What became of an event that led nowhere."""
         instance, payload = self._of, _evidence(ctx.payload)
         digest, phase = instance.machine.digest, instance.phase
         delivery = (instance.name, instance.version, self.now, ctx.event, identity)
-        self.rows.append(AuditRow(*delivery, outcome, phase, phase, branch, (), (), payload, reason, error, digest))
+        return AuditRow(*delivery, outcome, phase, phase, branch, (), (), payload, reason, error, digest)
 
     def settle(self) -> PortfolioChange | None:
         """Make what was staged the account's."""
@@ -434,7 +427,12 @@ class _Step(Context[Any], eq=False, gc=False):
             transaction.rollback()
 
     def commit(
-        self, expected_version: int, finished: list[tuple[str, int, str]], portfolio: PortfolioChange | None = None
+        self,
+        expected_version: int,
+        rows: tuple[AuditRow, ...],
+        identities: tuple[tuple[str, Receipt], ...] = (),
+        finished: tuple[tuple[str, int, str], ...] = (),
+        portfolio: PortfolioChange | None = None,
     ) -> Commit:
         """What must be written."""
         instance = self._of
@@ -448,12 +446,23 @@ class _Step(Context[Any], eq=False, gc=False):
             version,
             instance.snapshot.phase,
             None if version == expected_version else instance.checkpoint,
-            self.rows,
-            [],
+            rows,
+            identities,
             self.requested,
             finished,
             portfolio,
         )
+
+
+def _identity(instance: Instance, ctx: EventContext) -> str:
+    """What names this delivery; empty when nothing does."""
+    if ctx.id is not None:
+        return ctx.id
+    if ctx.intent is not None:
+        return f"{ctx.intent}/{ctx.attempt}"
+    if ctx.generation is not None:
+        return f"timer/{ctx.generation}"
+    return instance.machine.identities[ctx.event](ctx.payload)
 
 
 def _evidence(payload: msgspec.Struct) -> bytes:

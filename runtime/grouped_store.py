@@ -80,7 +80,7 @@ class GroupedSqliteStore(SqliteStore):
         self._held, self._forgotten_before = [], 0
         for commit in held:
             if commit.at < before:
-                commit.identities.clear()
+                commit.identities = ()
         if held:
             super().commit(held)
         if before:

@@ -6,13 +6,13 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from operator import attrgetter
 from typing import Any, Generic, TypeVar
 
 import msgspec
 
 from runtime.definition import Branch, Defer, Ignore, MachineDefinition, PhaseDefinition, Reject, Timeout
 from runtime.errors import DispatchError, HandlerError
+from runtime.naming import naming
 from runtime.read_back import read_back_check
 
 DataT = TypeVar("DataT")
@@ -98,10 +98,7 @@ class Machine:
             phase: tuple(group for group in spec.groups if group in definition.history_groups)
             for phase, spec in definition.phases.items()
         }
-        self.identities = {
-            name: None if event.identity is None else _naming(name, event.identity)
-            for name, event in definition.events.items()
-        }
+        self.identities = {name: naming(name, event.identity) for name, event in definition.events.items()}
         self._ways: dict[tuple[str, Branch, str | None], BoundTarget] = {}
         self._decoder = msgspec.json.Decoder(Snapshot[definition.data])  # type: ignore[name-defined]
         self._is_read_back = read_back_check(definition.data)
@@ -199,14 +196,6 @@ class Machine:
             since = getattr(snapshot.data, timeout.since)
             start = now if since is None else since
         return Timer(timeout.raises, start + getattr(self.config, timeout.after), snapshot.generation)
-
-
-def _naming(event: str, fields: tuple[str, ...]) -> tuple[str, Callable[[Any], tuple[Any, ...]]]:
-    """What names a delivery by these fields of its payload: a pattern, and the values that belong in it."""
-    pattern = "/".join([event.replace("%", "%%"), *["%s"] * len(fields)])
-    if len(fields) > 1:
-        return pattern, attrgetter(*fields)
-    return pattern, lambda payload: tuple(getattr(payload, name) for name in fields)
 
 
 def bind(definition: MachineDefinition, protocol: type, handlers: object, kind: str) -> dict[str, Handler]:

@@ -42,7 +42,7 @@ class AuditRow(msgspec.Struct, frozen=True, gc=False):
     digest: str
 
 
-class Commit(msgspec.Struct):
+class Commit(msgspec.Struct, gc=False):
     """All that one event changed. Either all of it is in the store or none.
 
     `expected_version` is the version on which the decision was based (0: the instance is new). A commit without
@@ -58,12 +58,12 @@ class Commit(msgspec.Struct):
     version: int
     phase: str
     snapshot: bytes | None
-    audit: list[AuditRow]
-    identities: list[tuple[str, Receipt]]
-    requested: list[Intent]
-    finished: list[tuple[str, int, str]]
+    audit: Sequence[AuditRow]
+    identities: Sequence[tuple[str, Receipt]]
+    requested: Sequence[Intent]
+    finished: Sequence[tuple[str, int, str]]
     portfolio: PortfolioChange | None
-    answered: list[int] = []
+    answered: Sequence[int] = ()
 
 
 class StoredInstance(msgspec.Struct, frozen=True):

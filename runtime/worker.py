@@ -382,7 +382,7 @@ class Worker:
             return commits
         if not commits:
             commits = [self._bare_commit(now)]
-        commits[0].answered.append(ctx.message)
+        commits[0].answered = (*commits[0].answered, ctx.message)
         return commits
 
     def _bare_commit(self, now: int) -> Commit:

@@ -364,7 +364,7 @@ async def test_commits_are_told_of_once_they_are_durable_and_those_that_fail_are
     clock, told = VirtualClock(0), []
 
     def tell(commit: Commit) -> None:
-        assert store.audit("x")[-1:] == commit.audit[-1:], "it is in the store by then"
+        assert store.audit("x")[-1:] == [*commit.audit[-1:]], "it is in the store by then"
         told.extend(row.event for row in commit.audit)
 
     hands.clock = clock
