@@ -26,6 +26,11 @@ class GroupedSqliteStore(SqliteStore):
         self._forgotten_before = 0
         super().__init__(path, namespace=namespace)
 
+    @property
+    def is_ahead(self) -> bool:
+        """Whether something was committed or claimed that is not durable yet."""
+        return bool(self._held) or self._db.in_transaction
+
     def flush(self) -> None:
         """Write everything, and wait for the disk.
 
