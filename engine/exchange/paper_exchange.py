@@ -264,6 +264,9 @@ class PaperExchange:
         stamp: Stamp,
         sent_at: int,
     ) -> Request:
+        known = self._store.request(client_order_id, kind, stamp.claimed_at)
+        if known is not None:
+            return known
         passage = faults.passage(self._settings.profile, self._settings.seed, client_order_id, kind, stamp.claimed_at)
         # Bytes travel from when they leave, not from the stamp they carry, and never into the past.
         arrives_at = max(sent_at, stamp.claimed_at, self._now) + passage.up_ms
@@ -281,11 +284,7 @@ class PaperExchange:
             reply_at=arrives_at + passage.down_ms if under_way else arrives_at,
         )
         with self._store.transaction():
-            is_new = self._store.add_request(request)
-        if not is_new:
-            known = self._store.request(client_order_id, kind, stamp.claimed_at)
-            assert known is not None
-            return known
+            self._store.save_request(request)
         if under_way:
             heapq.heappush(self._arrivals, _arrival(request))
             self._due = _earlier(self._due, arrives_at)
@@ -300,7 +299,7 @@ class PaperExchange:
             self._arrive_cancel(request)
 
     def _settle(self, request: Request, outcome: str, reason: str = "", order_seq: int | None = None) -> None:
-        self._store.settle_request(request, outcome, reason, order_seq)
+        self._store.save_request(msgspec.structs.replace(request, outcome=outcome, reason=reason, order_seq=order_seq))
 
     def _arrive_order(self, request: Request, order: OrderRequest) -> None:
         at = request.arrives_at
@@ -348,7 +347,6 @@ class PaperExchange:
             trades=[],
         )
         self._next_seq += 1
-        self._store.add_order(opened)
         self._settle(request, "accepted", order_seq=opened.seq)
         self._add_live(opened)
         self._latest[opened.seq] = opened

@@ -25,9 +25,8 @@ CREATE TABLE requests (
     reply_at INTEGER NOT NULL, outcome TEXT, reason TEXT NOT NULL, order_seq INTEGER,
     PRIMARY KEY (client_order_id, kind, claimed_at)
 ) WITHOUT ROWID;
-CREATE INDEX requests_under_way ON requests (arrives_at) WHERE outcome IS NULL;
 CREATE TABLE orders (
-    seq INTEGER PRIMARY KEY, exchange_order_id TEXT NOT NULL UNIQUE, client_order_id TEXT NOT NULL,
+    seq INTEGER PRIMARY KEY, exchange_order_id TEXT NOT NULL, client_order_id TEXT NOT NULL,
     symbol TEXT NOT NULL, side TEXT NOT NULL, type TEXT NOT NULL, amount TEXT NOT NULL, price TEXT,
     claimed_at INTEGER NOT NULL, accepted_at INTEGER NOT NULL, status TEXT NOT NULL, closed_at INTEGER,
     filled TEXT NOT NULL, locked TEXT NOT NULL, next_fill INTEGER,
@@ -35,17 +34,14 @@ CREATE TABLE orders (
 );
 CREATE INDEX orders_by_client_id ON orders (client_order_id);
 CREATE INDEX orders_by_symbol ON orders (symbol);
-CREATE INDEX orders_open ON orders (symbol) WHERE status = 'open';
 CREATE TABLE trades (
     order_seq INTEGER NOT NULL, number INTEGER NOT NULL, trade_id TEXT NOT NULL, qty TEXT NOT NULL,
     price TEXT NOT NULL, fee TEXT NOT NULL, fee_currency TEXT NOT NULL, at INTEGER NOT NULL,
     PRIMARY KEY (order_seq, number)
 ) WITHOUT ROWID;
-CREATE INDEX trades_by_time ON trades (at);
 CREATE TABLE reports (
     seq INTEGER PRIMARY KEY, order_seq INTEGER NOT NULL, deliver_at INTEGER, body BLOB NOT NULL
 );
-CREATE INDEX reports_by_delivery ON reports (deliver_at);
 CREATE TABLE slices (symbol TEXT PRIMARY KEY, ends_at INTEGER NOT NULL, used TEXT NOT NULL) WITHOUT ROWID;
 """
 

@@ -1,4 +1,4 @@
-"""The paper exchange's books on disk: one SQLite file, one owner at a time, one transaction per change."""
+"""The paper exchange's books on disk: one SQLite file, one owner at a time, one transaction per change or per group."""
 
 from __future__ import annotations
 
@@ -18,6 +18,10 @@ from engine.exchange.paper_file import PaperExchangeError, Synchronous, create, 
 
 _AT_HAND = 256
 """How many requests are kept in memory after they were written."""
+
+_ENCODER = msgspec.msgpack.Encoder()
+_RequestKey = tuple[str, int, int]
+_Row = tuple[object, ...]
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -107,9 +111,14 @@ class PaperStore:
         self._path = path
         self._grouped = grouped
         self._failed = False
-        self._requests: dict[tuple[str, int, int], Request] = {}
+        # The latest requests, and all that are not written yet.
+        self._requests: dict[_RequestKey, Request] = {}
+        self._changed_requests: dict[_RequestKey, Request] = {}
         self._changed_orders: dict[int, BookOrder] = {}
         self._changed_balances: dict[str, Balance] = {}
+        self._changed_slices: dict[str, tuple[int, Decimal]] = {}
+        self._new_trades: list[_Row] = []
+        self._new_reports: list[_Row] = []
         self._lock = FileLock(f"{path}.lock")
         try:
             self._lock.acquire(timeout=0)
@@ -130,6 +139,7 @@ class PaperStore:
             self._db = sqlite3.connect(path, isolation_level=None)
             try:
                 self._prepare(synchronous)
+                self._next_report = self._next_in("reports")
             except BaseException:
                 self._db.close()
                 raise
@@ -163,14 +173,12 @@ class PaperStore:
         if self._failed:
             raise self._stopped("an earlier change could not be written")
         try:
-            if not self._db.in_transaction:
-                self._db.execute("BEGIN IMMEDIATE")
             yield
             if not self._grouped:
-                self._write_changed()
-                self._db.execute("COMMIT")
+                self._keep()
         except BaseException as error:
             self._failed = True
+            self._take_changed()
             if self._in_transaction():
                 self._db.execute("ROLLBACK")
             if isinstance(error, sqlite3.Error):
@@ -179,10 +187,13 @@ class PaperStore:
 
     def flush(self) -> None:
         """Keep everything that was written since the last call, all of it or nothing. Raises as `transaction`."""
-        if self._failed or self._in_transaction():
-            with self.transaction():
-                self._write_changed()
-                self._db.execute("COMMIT")
+        with self.transaction():
+            self._keep()
+
+    def _keep(self) -> None:
+        self._write_changed()
+        if self._in_transaction():
+            self._db.execute("COMMIT")
 
     def _in_transaction(self) -> bool:
         try:
@@ -196,7 +207,15 @@ class PaperStore:
             "see to the disk and the file's permissions, then start again."
         )
 
-    def _execute(self, sql: str, values: tuple[object, ...] = ()) -> sqlite3.Cursor:
+    def _read(self, sql: str, values: _Row = ()) -> sqlite3.Cursor:
+        """Ask the file, in which what was not written yet is written before."""
+        try:
+            self._write_changed()
+        except sqlite3.Error as error:
+            raise self._stopped(error) from error
+        return self._execute(sql, values)
+
+    def _execute(self, sql: str, values: _Row = ()) -> sqlite3.Cursor:
         try:
             return self._db.execute(sql, values)
         except sqlite3.Error as error:
@@ -206,7 +225,7 @@ class PaperStore:
         return bytes(self._execute("SELECT body FROM settings").fetchone()[0])
 
     def balances(self) -> dict[str, Balance]:
-        rows = self._execute("SELECT currency, deposited, free, locked FROM balances ORDER BY currency")
+        rows = self._read("SELECT currency, deposited, free, locked FROM balances ORDER BY currency")
         return {row[0]: Balance(Decimal(row[1]), Decimal(row[2]), Decimal(row[3])) for row in rows}
 
     def save_balance(self, currency: str, balance: Balance) -> None:
@@ -214,74 +233,52 @@ class PaperStore:
         self._changed_balances[currency] = balance
 
     def _write_changed(self) -> None:
-        """What changes often is written once, when the changes are to last or somebody reads."""
-        balances, orders = self._changed_balances, self._changed_orders
-        self._changed_balances, self._changed_orders = {}, {}
-        for currency, balance in balances.items():
-            self._execute(
-                "UPDATE balances SET free = ?, locked = ? WHERE currency = ?",
-                (plain(balance.free), plain(balance.locked), currency),
-            )
-        for order in orders.values():
-            self._execute(
-                "UPDATE orders SET status = ?, closed_at = ?, filled = ?, locked = ?, next_fill = ?, reports = ?,"
-                " reported_until = ? WHERE seq = ?",
-                (
-                    order.status.value,
-                    order.closed_at,
-                    plain(order.filled),
-                    plain(order.locked),
-                    order.next_fill,
-                    order.reports,
-                    order.reported_until,
-                    order.seq,
-                ),
-            )
+        """Each row that is new or changed is written once, as it now is: when the changes are to last, or somebody
+        reads."""
+        rows = self._take_changed()
+        if not rows:
+            return
+        if not self._db.in_transaction:
+            self._db.execute("BEGIN IMMEDIATE")
+        for sql, values in rows:
+            self._db.executemany(sql, values)
 
-    def add_request(self, request: Request) -> bool:
-        """False, and nothing is changed, when this one was sent before: same id, same kind, same claim."""
-        body = None if request.order is None else msgspec.msgpack.encode(request.order)
-        cursor = self._execute(
-            "INSERT OR IGNORE INTO requests VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                request.client_order_id,
-                int(request.kind),
-                request.claimed_at,
-                request.deadline,
-                request.symbol,
-                body,
-                request.fate.value,
-                request.sent_at,
-                request.arrives_at,
-                request.reply_at,
-                request.outcome,
-                request.reason,
-                request.order_seq,
-            ),
-        )
-        if cursor.rowcount != 1:
-            return False
-        self._remember(request)
-        return True
+    def _take_changed(self) -> list[tuple[str, list[_Row]]]:
+        rows: list[tuple[str, list[_Row]]] = []
+        if self._changed_requests:
+            rows.append((_WRITE_REQUEST, [_request_row(request) for request in self._changed_requests.values()]))
+            self._changed_requests.clear()
+            while len(self._requests) > _AT_HAND:
+                del self._requests[next(iter(self._requests))]
+        if self._changed_orders:
+            rows.append((_WRITE_ORDER, [_order_row(order) for order in self._changed_orders.values()]))
+            self._changed_orders.clear()
+        if self._new_trades:
+            rows.append((_ADD_TRADE, self._new_trades))
+            self._new_trades = []
+        if self._new_reports:
+            rows.append((_ADD_REPORT, self._new_reports))
+            self._new_reports = []
+        if self._changed_balances:
+            balances = self._changed_balances.items()
+            rows.append((_WRITE_BALANCE, [(plain(one.free), plain(one.locked), name) for name, one in balances]))
+            self._changed_balances.clear()
+        if self._changed_slices:
+            slices = self._changed_slices.items()
+            rows.append((_WRITE_SLICE, [(symbol, ends_at, plain(used)) for symbol, (ends_at, used) in slices]))
+            self._changed_slices.clear()
+        return rows
 
-    def _remember(self, request: Request) -> None:
-        """Keep it at hand: its answer is asked for soon."""
-        self._requests[request.client_order_id, request.kind, request.claimed_at] = request
-        if len(self._requests) > _AT_HAND:
-            del self._requests[next(iter(self._requests))]
-
-    def settle_request(self, request: Request, outcome: str, reason: str, order_seq: int | None) -> None:
-        self._execute(
-            "UPDATE requests SET outcome = ?, reason = ?, order_seq = ?"
-            " WHERE client_order_id = ? AND kind = ? AND claimed_at = ?",
-            (outcome, reason, order_seq, request.client_order_id, int(request.kind), request.claimed_at),
-        )
-        self._remember(msgspec.structs.replace(request, outcome=outcome, reason=reason, order_seq=order_seq))
+    def save_request(self, request: Request) -> None:
+        """Have it written, new or with another outcome. It is kept at hand: its answer is asked for soon."""
+        key = (request.client_order_id, request.kind, request.claimed_at)
+        self._requests[key] = self._changed_requests[key] = request
 
     def request(self, client_order_id: str, kind: RequestKind, claimed_at: int) -> Request | None:
         known = self._requests.get((client_order_id, kind, claimed_at))
         if known is not None:
             return known
+        # None that is not written yet is missing above.
         row = self._execute(
             "SELECT * FROM requests WHERE client_order_id = ? AND kind = ? AND claimed_at = ?",
             (client_order_id, int(kind), claimed_at),
@@ -290,69 +287,35 @@ class PaperStore:
 
     def requests(self) -> list[Request]:
         """Every request ever sent, in the order of sending."""
-        rows = self._execute("SELECT * FROM requests ORDER BY sent_at, client_order_id, kind, claimed_at")
+        rows = self._read("SELECT * FROM requests ORDER BY sent_at, client_order_id, kind, claimed_at")
         return [_request(row) for row in rows]
 
     def requests_under_way(self) -> list[Request]:
-        rows = self._execute(
+        rows = self._read(
             "SELECT * FROM requests WHERE outcome IS NULL AND fate IN (?, ?)",
             (Fate.ANSWERED.value, Fate.REPLY_LOST.value),
         )
         return [_request(row) for row in rows]
 
     def next_order_seq(self) -> int:
-        return int(self._execute("SELECT coalesce(max(seq), 0) + 1 FROM orders").fetchone()[0])
+        return self._next_in("orders")
+
+    def _next_in(self, table: str) -> int:
+        return int(self._read(f"SELECT coalesce(max(seq), 0) + 1 FROM {table}").fetchone()[0])
 
     def latest_change(self) -> int:
         """The latest instant at which an order was accepted, traded or closed; 0 when there is no order."""
-        self._write_changed()
         latest = "SELECT max(coalesce(max(accepted_at), 0), coalesce(max(closed_at), 0)) FROM orders"
         traded = "SELECT coalesce(max(at), 0) FROM trades"
-        return max(int(self._execute(query).fetchone()[0]) for query in (latest, traded))
-
-    def add_order(self, order: BookOrder) -> None:
-        request = order.request
-        self._execute(
-            "INSERT INTO orders VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                order.seq,
-                order.exchange_order_id,
-                request.client_order_id,
-                request.symbol,
-                request.side.value,
-                request.type.value,
-                plain(request.amount),
-                None if request.price is None else plain(request.price),
-                order.claimed_at,
-                order.accepted_at,
-                order.status.value,
-                order.closed_at,
-                plain(order.filled),
-                plain(order.locked),
-                order.next_fill,
-                order.reports,
-                order.reported_until,
-            ),
-        )
+        return max(int(self._read(query).fetchone()[0]) for query in (latest, traded))
 
     def save_order(self, order: BookOrder) -> None:
-        """Have what changes in an order's life written, as it then is; its trades are added one by one."""
+        """Have it written, as it then is; its trades are added one by one."""
         self._changed_orders[order.seq] = order
 
     def add_trade(self, order_seq: int, number: int, trade: ExchangeTrade) -> None:
-        self._execute(
-            "INSERT INTO trades VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                order_seq,
-                number,
-                trade.trade_id,
-                plain(trade.qty),
-                plain(trade.price),
-                plain(trade.fee),
-                trade.fee_currency,
-                trade.at,
-            ),
-        )
+        qty, price, fee = plain(trade.qty), plain(trade.price), plain(trade.fee)
+        self._new_trades.append((order_seq, number, trade.trade_id, qty, price, fee, trade.fee_currency, trade.at))
 
     def order(self, seq: int) -> BookOrder:
         (found,) = self._orders("WHERE seq = ?", (seq,))
@@ -381,8 +344,7 @@ class PaperStore:
         return self._orders("WHERE seq IN (SELECT order_seq FROM trades WHERE at > ?) ORDER BY seq", (instant,))
 
     def _orders(self, condition: str, values: tuple[object, ...]) -> list[BookOrder]:
-        self._write_changed()
-        rows = self._execute(f"SELECT * FROM orders {condition}", values).fetchall()
+        rows = self._read(f"SELECT * FROM orders {condition}", values).fetchall()
         return [_order(row, self._trades_of(row[0])) for row in rows]
 
     def _trades_of(self, order_seq: int) -> list[ExchangeTrade]:
@@ -396,25 +358,38 @@ class PaperStore:
 
     def add_report(self, order_seq: int, deliver_at: int | None, state: OrderState) -> int:
         """Log a report; `deliver_at` None says that it was lost. Returns its place in the log."""
-        cursor = self._execute(
-            "INSERT INTO reports (order_seq, deliver_at, body) VALUES (?, ?, ?)",
-            (order_seq, deliver_at, msgspec.msgpack.encode(state)),
-        )
-        assert cursor.lastrowid is not None
-        return cursor.lastrowid
+        place = self._next_report
+        self._next_report += 1
+        self._new_reports.append((place, order_seq, deliver_at, _ENCODER.encode(state)))
+        return place
 
     def reports_from(self, instant: int) -> list[tuple[int, int, OrderState]]:
         """Reports whose delivery is at `instant` or later: (delivery, place in the log, state)."""
-        rows = self._execute("SELECT deliver_at, seq, body FROM reports WHERE deliver_at >= ?", (instant,))
+        rows = self._read("SELECT deliver_at, seq, body FROM reports WHERE deliver_at >= ?", (instant,))
         return [(row[0], row[1], msgspec.msgpack.decode(row[2], type=OrderState)) for row in rows]
 
     def slices(self) -> dict[str, tuple[int, Decimal]]:
         """By symbol: the end of the slice that was traded in last, and how much of its volume we took."""
-        rows = self._execute("SELECT symbol, ends_at, used FROM slices")
+        rows = self._read("SELECT symbol, ends_at, used FROM slices")
         return {row[0]: (row[1], Decimal(row[2])) for row in rows}
 
     def save_slice(self, symbol: str, ends_at: int, used: Decimal) -> None:
-        self._execute("INSERT OR REPLACE INTO slices VALUES (?, ?, ?)", (symbol, ends_at, plain(used)))
+        self._changed_slices[symbol] = (ends_at, used)
+
+
+_WRITE_REQUEST = (
+    f"INSERT INTO requests VALUES ({', '.join('?' * 13)}) ON CONFLICT DO UPDATE"
+    " SET outcome = excluded.outcome, reason = excluded.reason, order_seq = excluded.order_seq"
+)
+_WRITE_ORDER = (
+    f"INSERT INTO orders VALUES ({', '.join('?' * 17)}) ON CONFLICT (seq) DO UPDATE"
+    " SET status = excluded.status, closed_at = excluded.closed_at, filled = excluded.filled, locked = excluded.locked,"
+    " next_fill = excluded.next_fill, reports = excluded.reports, reported_until = excluded.reported_until"
+)
+_ADD_TRADE = "INSERT INTO trades VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_ADD_REPORT = "INSERT INTO reports VALUES (?, ?, ?, ?)"
+_WRITE_BALANCE = "UPDATE balances SET free = ?, locked = ? WHERE currency = ?"
+_WRITE_SLICE = "INSERT OR REPLACE INTO slices VALUES (?, ?, ?)"
 
 
 def plain(value: Decimal) -> str:
@@ -425,9 +400,50 @@ def plain(value: Decimal) -> str:
     return "0" if text == "-0" else text
 
 
+def _request_row(request: Request) -> _Row:
+    return (
+        request.client_order_id,
+        int(request.kind),
+        request.claimed_at,
+        request.deadline,
+        request.symbol,
+        None if request.order is None else _ENCODER.encode(request.order),
+        request.fate.value,
+        request.sent_at,
+        request.arrives_at,
+        request.reply_at,
+        request.outcome,
+        request.reason,
+        request.order_seq,
+    )
+
+
 def _request(row: tuple[Any, ...]) -> Request:
     body = None if row[5] is None else msgspec.msgpack.decode(row[5], type=OrderRequest)
     return Request(row[0], RequestKind(row[1]), row[2], row[3], row[4], body, Fate(row[6]), *row[7:])
+
+
+def _order_row(order: BookOrder) -> _Row:
+    request = order.request
+    return (
+        order.seq,
+        order.exchange_order_id,
+        request.client_order_id,
+        request.symbol,
+        request.side.value,
+        request.type.value,
+        plain(request.amount),
+        None if request.price is None else plain(request.price),
+        order.claimed_at,
+        order.accepted_at,
+        order.status.value,
+        order.closed_at,
+        plain(order.filled),
+        plain(order.locked),
+        order.next_fill,
+        order.reports,
+        order.reported_until,
+    )
 
 
 def _order(row: tuple[Any, ...], trades: list[ExchangeTrade]) -> BookOrder:
