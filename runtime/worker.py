@@ -255,7 +255,7 @@ class Worker:
         if not isinstance(self.clock, VirtualClock):
             raise TypeError("only virtual time stands still; with a real clock use `run`")
         self._require_working()
-        return not self._inbox and not self._turn.locked() and self._outbox.running <= self.clock.sleeping
+        return not (self._inbox or self._effects_are_awake() or self._turn.locked())
 
     async def settle(self) -> None:
         """Handle events until nothing can happen before virtual time moves on.
@@ -265,13 +265,15 @@ class Worker:
             TypeError: the clock is not virtual.
         """
         while not self.idle:
-            while self._inbox_must_wait():  # noqa: ASYNC110 - each turn lets the effects go on
+            # A group holds every outcome of its instant; each turn lets the effects go on.
+            while self._effects_are_awake():  # noqa: ASYNC110
                 await asyncio.sleep(0)
             await self.pump()
 
-    def _inbox_must_wait(self) -> bool:
-        """Whether effects are still on their way to an outcome at this instant: a group holds all of them."""
-        return isinstance(self.clock, VirtualClock) and self._outbox.running > self.clock.sleeping
+    def _effects_are_awake(self) -> bool:
+        """Whether effects are on their way to an outcome at this instant of virtual time."""
+        running = self._outbox.running
+        return running > 0 and isinstance(self.clock, VirtualClock) and running > self.clock.sleeping
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Handle events and fire timers as they come, until `stopping` is set. Raises as `pump`."""
