@@ -46,11 +46,14 @@ def trade(
         typer.Option("--account", help="In PostgreSQL, what the account is called. Default: after the exchange."),
     ] = None,
     lease: Annotated[
-        float,
+        float | None,
         typer.Option(
-            "--lease", help="In PostgreSQL, seconds without a word until a standby takes over.", min=0.5, max=600
+            "--lease",
+            help="In PostgreSQL, seconds without a word until a standby takes over. Default: 15.",
+            min=0.5,
+            max=600,
         ),
-    ] = 15.0,
+    ] = None,
     new_key: Annotated[
         bool, typer.Option("--new-key", help="The key in use is another one, of the same account.")
     ] = False,
@@ -93,12 +96,17 @@ def trade(
     if db is not None and stores.is_shared(db):
         from engine import work_command
 
-        shared = work_command.SharedTrade(asked, db, account, round(lease * 1000))
+        shared = work_command.SharedTrade(asked, db, account, round((lease or 15) * 1000))
         stopped = asyncio.run(work_command.trade_shared(shared, os.environ, tell))
     elif account is not None:
         raise ConfigError(
             "--account names one of the accounts in a PostgreSQL database; a file has one only. Nothing was started. "
             "Give the URL with --db, or a file of its own for each account."
+        )
+    elif lease is not None:
+        raise ConfigError(
+            "--lease says when a standby takes over an account in a PostgreSQL database; a bot on a file has no "
+            "standby. Nothing was started. Leave it out, or give the URL with --db."
         )
     else:
         stopped = asyncio.run(live_commands.trade(asked, None if db is None else Path(db), os.environ, tell))

@@ -259,9 +259,10 @@ def _check_writable(address: Address, connection: Connection) -> None:
 
 
 def _text(error: psycopg.Error) -> str:
-    """The error in one line."""
-    primary = error.diag.message_primary
-    return " ".join((primary or str(error) or type(error).__name__).split()).rstrip(".")
+    """The error in one line, without a full stop. What libpq asks its reader is left out: our advice says it."""
+    lines = (error.diag.message_primary or str(error) or type(error).__name__).splitlines()
+    told = [line for line in lines if not line.endswith("?")] or lines
+    return " ".join(" ".join(told).split()).rstrip(".?")
 
 
 _BY_CLASS = {

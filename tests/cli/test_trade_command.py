@@ -159,6 +159,7 @@ Refused = Callable[[Done], str]
         (["--exchange", "nowhere", "--sandbox"], {}, "'nowhere' is not in the table"),
         (["--sandbox"], {"PHASEWRIGHT_SECRET": ""}, "PHASEWRIGHT_SECRET is not set"),
         (["--sandbox", "--account", "alpha"], {}, "a file has one only"),
+        (["--sandbox", "--lease", "5"], {}, "a bot on a file has no standby"),
         (["--sandbox"], {"TIMEFRAME": "soon"}, "TIMEFRAME is 'soon'"),
         (["--sandbox"], {"FSM_SNAPSHOT_ENABLED": "false"}, "the bot always keeps one"),
     ],
