@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -11,7 +11,7 @@ from engine.exchange.ccxt_client import open_client
 from engine.exchange.ccxt_wire import HISTORY_PAGE, CcxtWire
 from engine.exchange.claimed_gateway import ClaimedGateway
 from engine.exchange.credentials import Credentials
-from engine.exchange.gateway import GatewayError, Market
+from engine.exchange.gateway import GatewayError, Market, OrderState, Unknown
 from engine.exchange.history import Execution, History
 from engine.exchange.key_rights import KeyRights
 from engine.exchange.order_feed import LiveOrders, OrderFeed
@@ -100,6 +100,7 @@ class CcxtExchange:
         self._wire = CcxtWire(exchange, self._client, credentials, None if market is None else market.lend)
         self._clock = clock
         self._has_history = exchange.history
+        self._open_at_once = exchange.open_at_once
         self._histories: dict[str, History] = {}
         self.gateway = ClaimedGateway(self._wire, clock, may_send=may_send)
         self._server_clock = ServerClock(self.gateway.server_time, clock, monotonic, 0)
@@ -143,6 +144,18 @@ class CcxtExchange:
             return None
         history = self._histories.setdefault(symbol, History(self._wire, symbol, since, HISTORY_PAGE))
         return await self.gateway.read(history.news, f"the trades of {symbol}")
+
+    async def open_orders(self, symbols: Collection[str]) -> Mapping[str, Sequence[OrderState]] | None:
+        if self._open_at_once is None or len(symbols) < self._open_at_once:
+            return None
+        found: dict[str, list[OrderState]] = {symbol: [] for symbol in symbols}
+        for order in await self.gateway.read(lambda: self._wire.open_orders(None), "the open orders"):
+            if order.symbol in found:
+                state = await self.gateway.with_trades(order.symbol, order)
+                if isinstance(state, Unknown):
+                    raise GatewayError(f"Cannot read an open order of {order.symbol} from the exchange: {state.reason}")
+                found[order.symbol].append(state)
+        return found
 
     async def watch(self, live_orders: LiveOrders) -> None:
         changes = self._changes if self._wire.has_stream else None

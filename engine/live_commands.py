@@ -209,6 +209,7 @@ async def reconcile(
                 clock.now,
                 news,
                 booked.__contains__,
+                exchange.open_orders,
             )
             found = await reconciler.differences()
             books = stored_books(store.load(), store.namespace)

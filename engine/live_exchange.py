@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import Protocol
 
-from engine.exchange.gateway import Gateway
+from engine.exchange.gateway import Gateway, OrderState
 from engine.exchange.history import Execution
 from engine.exchange.key_rights import KeyRights
 from engine.exchange.order_feed import LiveOrders
@@ -57,6 +57,11 @@ class LiveExchange(Protocol):
     async def news(self, symbol: str, since: int) -> Sequence[Execution] | None:
         """What the account, whoever acted on it, traded on `symbol` since the last call that came to its end; the first
         begins at `since` (ms by the exchange's clock). None where the exchange's past cannot be read completely."""
+        ...
+
+    async def open_orders(self, symbols: Collection[str]) -> Mapping[str, Sequence[OrderState]] | None:
+        """The open orders of each of `symbols`, ours or not, by one question; None where the gateway had better be
+        asked for each."""
         ...
 
     async def watch(self, live_orders: LiveOrders) -> None:

@@ -4,7 +4,7 @@ difference."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from engine.account_books import books_of
 from engine.exchange.claimed_gateway import MAX_OFFSET
@@ -50,6 +50,7 @@ class Reconciling:
             clocks.now,
             self._news,
             lambda entry_id: worker.portfolio.is_booked(entry_id),
+            exchange.open_orders,
         )
         self._exchange = exchange
         self._worker = worker
@@ -60,10 +61,16 @@ class Reconciling:
         self._no_entries = ""
         self._differences: set[str] = set()
         self._compared: set[str] = set()
+        self._wanted: set[str] = set()
+        self._all_wanted = False
         self._due = asyncio.Event()
 
-    def soon(self) -> None:
-        """Have the next look now, not when its time has come."""
+    def soon(self, symbol: str | None = None) -> None:
+        """Have the next look now, not when its time has come: at one symbol, or at all."""
+        if symbol is None:
+            self._all_wanted = True
+        else:
+            self._wanted.add(symbol)
         self._due.set()
 
     def may_buy(self, symbol: str) -> bool:
@@ -79,17 +86,28 @@ class Reconciling:
         """
         while True:
             await self.once()
-            due = asyncio.create_task(self._clocks.sleep(self._live.reconcile_every))
-            asked = asyncio.create_task(self._due.wait())
-            try:
-                await asyncio.wait((due, asked), return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                due.cancel()
-                asked.cancel()
-            self._due.clear()
+            all_due = self._clocks.now() + self._live.reconcile_every
+            while (left := all_due - self._clocks.now()) > 0 and not self._all_wanted:
+                await self._wait(left)
+                wanted, self._wanted = self._wanted, set()
+                if wanted and not self._all_wanted:
+                    await self.once(wanted)
+            self._all_wanted = False
+            self._wanted.clear()
 
-    async def once(self, only: str | None = None) -> list[Difference]:
-        """Hold the exchange against the books (of one symbol, or all), and do what each difference asks for.
+    async def _wait(self, milliseconds: int) -> None:
+        """For so long, or until a look is wanted sooner."""
+        due = asyncio.create_task(self._clocks.sleep(milliseconds))
+        asked = asyncio.create_task(self._due.wait())
+        try:
+            await asyncio.wait((due, asked), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            due.cancel()
+            asked.cancel()
+        self._due.clear()
+
+    async def once(self, only: Collection[str] | None = None) -> list[Difference]:
+        """Hold the exchange against the books (of these symbols, or all), and do what each difference asks for.
 
         Raises:
             TradeError: the exchange refuses the key.
@@ -113,7 +131,7 @@ class Reconciling:
         if not unread:
             self._notifier.well("exchange", "the exchange answers again")
         if "" not in unread:
-            self._compared |= (self._worker.instances.keys() if only is None else {only}) - unread
+            self._compared |= (self._worker.instances.keys() if only is None else set(only)) - unread
         known, self._differences = self._differences, {difference.text for difference in found}
         if only is not None:
             self._differences |= known
@@ -134,7 +152,7 @@ class Reconciling:
         """Why a recovery would change nothing: the exchange shows what would stop the symbol again at once. Empty when
         it shows nothing of the kind, or cannot be asked."""
         try:
-            found = [one for one in await self.reconciler.differences(symbol) if one.symbol == symbol]
+            found = [one for one in await self.reconciler.differences({symbol}) if one.symbol == symbol]
         except GatewayError:
             return ""
         if any(one.remedy in (Remedy.ADOPT, Remedy.RECOVER) or one.kind is Kind.LIVE_AFTER_ALL for one in found):

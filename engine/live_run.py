@@ -236,7 +236,7 @@ class LiveRun:
             self._changed.clear()
             await self._changed.wait()
         if receipt.outcome is Outcome.HANDLED and instance.phase != Phase.ERROR:
-            await self.reconciling.once(symbol)
+            await self.reconciling.once({symbol})
         note = instance.data.last_error if instance.phase == Phase.ERROR else None
         return receipt, instance.phase, note or ""
 
@@ -257,7 +257,7 @@ class LiveRun:
             if notice is not None:
                 self._tell(notice)
             if row.event in _WORTH_A_LOOK:
-                self.reconciling.soon()
+                self.reconciling.soon(row.instance)
         for entry in () if commit.portfolio is None else commit.portfolio.entries:
             fee_in = entry.details.get("fee_currency")
             if fee_in and fee_in not in (entry.details["base"], entry.details["quote"]):

@@ -6,7 +6,7 @@ between: lists and balances of an exchange lag behind its orders, and reports of
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from decimal import Decimal
 from enum import StrEnum
 
@@ -34,6 +34,8 @@ from runtime.ledger import ZERO
 FindIntent = Callable[[str], Awaitable[Intent | None]]
 News = Callable[[str], Awaitable[Sequence[Execution] | None]]
 """What the account traded on a symbol since it was asked last; None where that cannot be told."""
+AllOpen = Callable[[Collection[str]], Awaitable[Mapping[str, Sequence[OrderState]] | None]]
+"""The open orders of each of these symbols, by one question; None where one for each is better."""
 
 _DAY = 86_400_000
 _ON_ITS_WAY = 120_000
@@ -125,6 +127,7 @@ class Reconciler:
         now: the present instant (milliseconds).
         news: every trade of the account, each told once; without it only the latest orders are compared.
         is_booked: whether the ledger has an entry; a trade's is named by its symbol and its id.
+        all_open: spares the questions for the open orders of each symbol.
     """
 
     def __init__(
@@ -137,7 +140,9 @@ class Reconciler:
         now: Callable[[], int],
         news: News | None = None,
         is_booked: Callable[[str], bool] = lambda entry_id: False,
+        all_open: AllOpen | None = None,
     ) -> None:
+        self._all_open = all_open
         self._news = news
         self._is_booked = is_booked
         self._not_booked: dict[tuple[str, str], Execution] = {}
@@ -148,11 +153,11 @@ class Reconciler:
         self._pause = pause
         self._now = now
 
-    async def differences(self, only: str | None = None) -> list[Difference]:
+    async def differences(self, only: Collection[str] | None = None) -> list[Difference]:
         """What differs. A grave difference is in it only if a second look, after a pause, still shows it.
 
         Args:
-            only: the symbol whose orders are asked for; by default all are. Balances are looked at either way.
+            only: the symbols whose orders are asked for; by default all are. Balances are looked at either way.
 
         Raises:
             KeyRefusedError: the exchange refuses our key.
@@ -165,7 +170,7 @@ class Reconciler:
         known = {(difference.kind, difference.symbol, difference.exchange) for difference in found}
         return [d for d in again if not d.is_grave or (d.kind, d.symbol, d.exchange) in known]
 
-    async def _look(self, only: str | None) -> list[Difference]:
+    async def _look(self, only: Collection[str] | None) -> list[Difference]:
         before = self._read_books()
         seen = await self._ask(before, only)
         books = self._read_books()
@@ -173,27 +178,33 @@ class Reconciler:
         found = [Difference(Kind.UNREADABLE, symbol, "unproven", Remedy.NONE, why) for symbol, why in seen.unread]
         for name in still:
             found += await self._orders(books, books.symbols[name], seen)
-            if self._news is not None and name in seen.open:
+            # Of a symbol on which no order was ever asked for nothing can be missed.
+            if self._news is not None and name in seen.open and books.symbols[name].intents:
                 found += await self._trades(books.symbols[name])
         if seen.balances is not None and len(still) == len(books.symbols) == len(before.symbols):
             found += self._balances(books, seen)
         return found
 
-    async def _ask(self, books: Books, only: str | None) -> Look:
+    async def _ask(self, books: Books, only: Collection[str] | None) -> Look:
         unread: list[tuple[str, str]] = []
-        shown: dict[str, Sequence[OrderState]] = {}
         looked_up: dict[str, OrderState | None] = {}
-        for name, one in books.symbols.items():
-            if name not in self._markets or only not in (None, name):
-                continue
+        names = [name for name in books.symbols if name in self._markets and (only is None or name in only)]
+        shown: dict[str, Sequence[OrderState]] = {}
+        try:
+            at_once = None if self._all_open is None else await self._all_open(names)
+        except KeyRefusedError:
+            raise
+        except GatewayError as error:
+            return Look({}, {}, None, (("", str(error)),))
+        for name in names:
             try:
-                shown[name] = await self._gateway.open_orders(name)
+                shown[name] = await self._gateway.open_orders(name) if at_once is None else at_once[name]
             except KeyRefusedError:
                 raise
             except GatewayError as error:
                 unread.append((name, str(error)))
                 continue
-            for order in self._worth_asking(one):
+            for order in self._worth_asking(books.symbols[name]):
                 state = await self._gateway.look_up(name, order.client_order_id)
                 if isinstance(state, Unknown):
                     unread.append((name, f"order {order.client_order_id}: {state.reason}"))

@@ -55,6 +55,9 @@ class Exchange(msgspec.Struct, frozen=True):
     refused: str = ""
     history: bool = False
     """Whether the account's past can be read page by page, each row once, by the bytes of ccxt's requests."""
+    open_at_once: int | None = None
+    """From how many symbols on one question for the open orders of all symbols weighs less than one for each; None
+    where its answer need not be whole."""
 
 
 _MINUTE = 60_000
@@ -73,6 +76,7 @@ EXCHANGES: dict[str, Exchange] = {
             lacks="an order has no fees: they are in its trades",
             options={"fetchMarkets": {"types": ["spot"]}, "fetchMargins": False},
             history=True,
+            open_at_once=14,
         ),
         Exchange(
             "okx",

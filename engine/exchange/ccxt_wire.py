@@ -129,7 +129,9 @@ class CcxtWire:
 
         return await self._known(ask)
 
-    async def open_orders(self, symbol: str) -> Sequence[WireOrder] | Failed:
+    async def open_orders(self, symbol: str | None) -> Sequence[WireOrder] | Failed:
+        """Those on `symbol`; None is on all, which is whole where the exchange's table says so."""
+
         async def ask() -> Sequence[WireOrder]:
             orders = await self._client.fetch_open_orders(symbol)
             _require_list(self.name, "open orders")

@@ -4,7 +4,7 @@ meddles with the account as its owner could."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
@@ -81,6 +81,7 @@ class MeddledGateway(PaperGateway):
         self.clock = clock
         self.shown: dict[str, OrderState | Unknown | None] = {}
         self.open: list[OrderState] | None = None
+        self.asked_for_open: list[str] = []
         self.failing: GatewayError | None = None
         self.refused = ""
         self.hidden: dict[str, Decimal] = {}
@@ -109,6 +110,7 @@ class MeddledGateway(PaperGateway):
         return await super().look_up(symbol, client_order_id)
 
     async def open_orders(self, symbol: str) -> Sequence[OrderState]:
+        self.asked_for_open.append(symbol)
         if self.failing is not None:
             raise self.failing
         if self.lists_fail_after is not None:
@@ -150,6 +152,7 @@ class PaperLive:
         self.asked_for_bars = 0
         self.bars_fail: bool | str = False
         self.executions: list[Execution] = []
+        self.open_at_once: Mapping[str, Sequence[OrderState]] | GatewayError | None = None
         self.key_rights: KeyRights | GatewayError = KeyRights(may_trade=True)
 
     async def rights(self) -> KeyRights:
@@ -179,6 +182,11 @@ class PaperLive:
     async def news(self, symbol: str, since: int) -> Sequence[Execution] | None:
         told, self.executions = self.executions, []
         return told
+
+    async def open_orders(self, symbols: Collection[str]) -> Mapping[str, Sequence[OrderState]] | None:
+        if isinstance(self.open_at_once, GatewayError):
+            raise self.open_at_once
+        return self.open_at_once
 
     async def watch(self, live_orders: LiveOrders) -> None:
         await asyncio.Event().wait()

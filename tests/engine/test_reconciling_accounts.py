@@ -66,6 +66,40 @@ def test_it_is_looked_at_as_often_as_configured(world: LiveWorld) -> None:
     assert world.lines(What.WELL_AGAIN) == ["the exchange answers again"]
 
 
+def test_what_became_of_one_symbol_is_looked_at_and_the_others_are_left_to_their_time(tmp_path: Path) -> None:
+    world = LiveWorld(tmp_path, "BTC/USD", "ETH/USD", settings=msgspec.structs.replace(SETTINGS, max_slots=2))
+    try:
+        world.start()
+        world.wait(1_000)
+        asked = world.exchange.gateway.asked_for_open
+        del asked[:]
+        world.bot.reconciling.soon("ETH/USD")
+        world.wait(1_000)
+        assert asked == ["ETH/USD"]
+        world.bot.reconciling.soon()
+        world.wait(1_000)
+        assert asked == ["ETH/USD", "BTC/USD", "ETH/USD"]
+        del asked[:]
+        world.wait(LIVE.reconcile_every // 2)
+        world.bot.reconciling.soon("BTC/USD")
+        world.wait(LIVE.reconcile_every // 2)
+        assert asked == ["BTC/USD", "BTC/USD", "ETH/USD"], "a look at one puts that at all off by nothing"
+    finally:
+        world.close()
+
+
+def test_open_orders_are_asked_for_at_once_where_that_is_cheaper(world: LiveWorld) -> None:
+    holding(world)
+    foreign = msgspec.structs.replace(order_state(world, world.data().entry_order.client_order_id), client_order_id="x")
+    world.exchange.open_at_once = {"BTC/USD": [foreign], "ETH/USD": [foreign]}
+    world.exchange.gateway.asked_for_open = []
+    assert only(differences(world)).kind == Kind.FOREIGN_ORDER
+    assert world.exchange.gateway.asked_for_open == []
+    world.exchange.open_at_once = GatewayError("maintenance")
+    unread = only(differences(world))
+    assert (unread.kind, unread.text) == (Kind.UNREADABLE, "maintenance")
+
+
 # -- orders of ours --------------------------------------------------------------------------------------------------
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -108,6 +108,9 @@ class SimulatedLiveExchange:
         ]
         self._told.update((symbol, one.trade.trade_id) for one in untold)
         return untold
+
+    async def open_orders(self, symbols: Collection[str]) -> Mapping[str, Sequence[OrderState]] | None:
+        return None
 
     async def watch(self, live_orders: LiveOrders) -> None:
         await OrderFeed(self._process.gateway, self._process.clock, live_orders, self._changes).run()

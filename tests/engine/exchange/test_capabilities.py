@@ -258,7 +258,12 @@ def test_what_is_no_answer_is_neither_no_orders_nor_no_money(
     benches: Callable[[str], Bench], name: str, said: Any
 ) -> None:
     everything = {end.rstrip("_"): said for end in ("", "openOrders", "account", "orders_pending", "order__realtime")}
-    for ask in (lambda wire: wire.open_orders("BTC/USDT"), lambda wire: wire.balances(), lambda wire: wire.free()):
+    for ask in (
+        lambda wire: wire.open_orders("BTC/USDT"),
+        lambda wire: wire.open_orders(None),
+        lambda wire: wire.balances(),
+        lambda wire: wire.free(),
+    ):
         reply, _ = benches(name).ask(ask, **everything)
         assert isinstance(reply, Failed), reply
 

@@ -263,6 +263,8 @@ def test_open_orders_are_shown(world: World) -> None:
     world.submit(order)
     [shown] = world.run(world.gateway.open_orders("BTC/USDT"))
     assert (shown.client_order_id, shown.status) == (order.client_order_id, OrderStatus.OPEN)
+    [one] = world.run(world.gateway.read(lambda: world.wire.open_orders("BTC/USDT"), "the open orders"))
+    assert list(world.run(world.gateway.read(lambda: world.wire.open_orders(None), "the open orders"))) == [one]
     world.cancel(order)
 
 
