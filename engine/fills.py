@@ -12,6 +12,7 @@ from generated.trading import Fill, OrderContext
 from runtime.ledger import TradeFill
 
 _AVERAGE = Context(prec=28)
+_ZERO = Decimal(0)
 
 
 def accumulate_fill(order: OrderContext, fill: Fill) -> bool:
@@ -24,14 +25,19 @@ def accumulate_fill(order: OrderContext, fill: Fill) -> bool:
 
 def filled_qty(fills: Iterable[Fill]) -> Decimal:
     """The sum of the quantities."""
-    return sum((fill.qty for fill in fills), Decimal(0))
+    qty = _ZERO
+    for fill in fills:
+        qty += fill.qty
+    return qty
 
 
 def average_price(fills: Iterable[Fill]) -> Decimal:
     """The average price, weighted by quantity, to 28 digits; zero without fills."""
-    fills = list(fills)
-    qty = filled_qty(fills)
-    return _AVERAGE.divide(sum((fill.qty * fill.price for fill in fills), Decimal(0)), qty) if qty else Decimal(0)
+    qty = cost = _ZERO
+    for fill in fills:
+        qty += fill.qty
+        cost += fill.qty * fill.price
+    return _AVERAGE.divide(cost, qty) if qty else _ZERO
 
 
 def is_fully_filled(order: OrderContext) -> bool:

@@ -68,19 +68,19 @@ class BookOrder(msgspec.Struct):
         """The order as it stood at `instant`, None when it was not there yet."""
         if self.accepted_at > instant:
             return None
-        trades = tuple(trade for trade in self.trades if trade.at <= instant)
-        closed = self.closed_at is not None and self.closed_at <= instant
-        changes = (self.accepted_at, *(trade.at for trade in trades), self.closed_at if closed else None)
+        trades = tuple([trade for trade in self.trades if trade.at <= instant])
+        closed_at = self.closed_at if self.closed_at is not None and self.closed_at <= instant else None
+        traded_at = trades[-1].at if trades else self.accepted_at
         return OrderState(
             client_order_id=self.request.client_order_id,
             exchange_order_id=self.exchange_order_id,
             symbol=self.request.symbol,
             side=self.request.side,
-            status=self.status if closed else OrderStatus.OPEN,
+            status=OrderStatus.OPEN if closed_at is None else self.status,
             amount=self.request.amount,
-            filled=sum((trade.qty for trade in trades), Decimal(0)),
+            filled=sum([trade.qty for trade in trades], Decimal(0)),
             trades=trades,
-            updated_at=max(change for change in changes if change is not None),
+            updated_at=traded_at if closed_at is None else closed_at,
         )
 
 
@@ -140,6 +140,7 @@ class PaperStore:
             try:
                 self._prepare(synchronous)
                 self._next_report = self._next_in("reports")
+                self._latest_claim = int(self._read("SELECT coalesce(max(claimed_at), 0) FROM requests").fetchone()[0])
             except BaseException:
                 self._db.close()
                 raise
@@ -273,12 +274,13 @@ class PaperStore:
         """Have it written, new or with another outcome. It is kept at hand: its answer is asked for soon."""
         key = (request.client_order_id, request.kind, request.claimed_at)
         self._requests[key] = self._changed_requests[key] = request
+        self._latest_claim = max(self._latest_claim, request.claimed_at)
 
     def request(self, client_order_id: str, kind: RequestKind, claimed_at: int) -> Request | None:
         known = self._requests.get((client_order_id, kind, claimed_at))
-        if known is not None:
+        if known is not None or claimed_at > self._latest_claim:
             return known
-        # None that is not written yet is missing above.
+        # All that are not written yet are known.
         row = self._execute(
             "SELECT * FROM requests WHERE client_order_id = ? AND kind = ? AND claimed_at = ?",
             (client_order_id, int(kind), claimed_at),
