@@ -8,6 +8,7 @@ from pathlib import Path
 
 from runtime.effects import Claim, Intent
 from runtime.ledger import JournalEntry
+from runtime.sqlite_commits import write_group
 from runtime.sqlite_store import SqliteStore
 from runtime.store import AuditRow, Commit, StoredState
 
@@ -87,7 +88,8 @@ class GroupedSqliteStore(SqliteStore):
             if commit.at < before:
                 commit.identities = ()
         if held:
-            super().commit(held)
+            with self._explained("commit"), self._transaction():
+                write_group(self._db, self.path, held)
         if before:
             super().forget_identities(before)
 

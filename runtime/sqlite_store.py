@@ -16,8 +16,9 @@ from filelock import FileLock, Timeout
 from runtime.effects import Claim, Intent
 from runtime.errors import StoreConflictError, StoreError, StoreIntegrityError
 from runtime.events import Outcome, Receipt
-from runtime.ledger import EXACT, ZERO, JournalEntry, Posting
+from runtime.ledger import JournalEntry, Posting
 from runtime.portfolio import Reservation
+from runtime.sqlite_commits import prepare, write_group
 from runtime.store import AuditRow, Commit, StoredInstance, StoredState
 
 APPLICATION_ID = 0x50485357  # "PHSW"
@@ -61,17 +62,6 @@ CREATE TABLE reservations (
 ) STRICT;
 """
 
-_INSERT_AUDIT = "INSERT INTO audit VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_INSERT_IDENTITY = "INSERT OR REPLACE INTO identities VALUES (?, ?, ?, ?)"
-_INSERT_INTENT = "INSERT INTO outbox VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)"
-_NEW_INSTANCE = (
-    "INSERT INTO instances (machine, digest, version, phase, updated_at, snapshot, instance) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (instance) DO NOTHING"
-)
-_NEXT_VERSION = (
-    "UPDATE instances SET machine = ?, digest = ?, version = ?, phase = ?, updated_at = ?, snapshot = ? "
-    "WHERE instance = ? AND version = ?"
-)
 _SELECT_INTENT = (
     "SELECT intent_id, instance, effect, number, request, generation, created_at, attempt, claimed_at, deadline "
     "FROM outbox"
@@ -84,7 +74,6 @@ _DAMAGED = (
     "The file is damaged or not a database. Keep a copy of it and of its -wal file, and restore a backup; the exchange "
     "still knows every order and trade."
 )
-_encode = msgspec.json.encode
 
 
 class SqliteStore:
@@ -123,6 +112,7 @@ class SqliteStore:
                     self._db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
                 if is_new:
                     self._create(namespace)
+                prepare(self._db)
                 self.namespace = str(self._one("SELECT value FROM meta WHERE key = 'namespace'"))
         except BaseException:
             if hasattr(self, "_db"):
@@ -197,11 +187,16 @@ class SqliteStore:
         """Turn SQLite's errors into messages that say what to do."""
         try:
             yield
-        except sqlite3.IntegrityError as error:
-            raise StoreIntegrityError(
+        except Exception as error:
+            raise self._explanation(wish, error) from None
+
+    def _explanation(self, wish: str, error: Exception) -> Exception:
+        """What to tell of `error`: itself, unless it is SQLite's or about a value."""
+        if isinstance(error, sqlite3.IntegrityError):
+            return StoreIntegrityError(
                 f"{self.path}: cannot {wish}: {error}. The database holds this already; nothing was written."
-            ) from None
-        except (sqlite3.Error, OSError) as error:
+            )
+        if isinstance(error, sqlite3.Error | OSError):
             text = str(error)
             if "full" in text or "disk I/O" in text:
                 advice = (
@@ -215,10 +210,11 @@ class SqliteStore:
                 advice = "Check that the folder exists and may be written."
             else:
                 advice = _DAMAGED
-            raise StoreError(f"{self.path}: cannot {wish}: {text}. {advice}") from None
-        except (ValueError, TypeError, ArithmeticError) as error:
+            return StoreError(f"{self.path}: cannot {wish}: {text}. {advice}")
+        if isinstance(error, ValueError | TypeError | ArithmeticError):
             advice = _DAMAGED if wish in ("open", "read") else "No database can hold such a value; nothing was written."
-            raise StoreError(f"{self.path}: cannot {wish}: {error}. {advice}") from None
+            return StoreError(f"{self.path}: cannot {wish}: {error}. {advice}")
+        return error
 
     def label(self, key: str) -> str | None:
         """What was written on the database under `key`, None when nothing was."""
@@ -299,33 +295,16 @@ class SqliteStore:
             return None if at is None else int(at)
 
     def commit(self, commits: Sequence[Commit]) -> None:
-        with self._explained("commit"), self._transaction():
-            self._write_instances(commits)
-            self._insert(_INSERT_AUDIT, [_audit_values(row) for commit in commits for row in commit.audit])
-            self._insert(
-                _INSERT_IDENTITY,
-                [
-                    (commit.instance, identity, commit.at, _encode(receipt))
-                    for commit in commits
-                    for identity, receipt in commit.identities
-                ],
-            )
-            self._insert(
-                _INSERT_INTENT, [msgspec.structs.astuple(intent) for commit in commits for intent in commit.requested]
-            )
-            for commit in commits:
-                for intent_id, attempt, outcome in commit.finished:
-                    written = self._db.execute(
-                        "UPDATE outbox SET outcome = ? WHERE intent_id = ? AND attempt = ? AND outcome IS NULL",
-                        (outcome, intent_id, attempt),
-                    )
-                    if written.rowcount != 1:
-                        raise StoreConflictError(
-                            f"{self.path}: intent {intent_id} is finished, or no longer at attempt {attempt}"
-                        )
-                if commit.portfolio:
-                    self._write_entries(commit.portfolio.entries)
-                    self._write_reservations(commit.portfolio.reservations)
+        execute = self._db.execute
+        try:
+            execute("BEGIN IMMEDIATE")
+            write_group(self._db, self.path, commits)
+            execute("COMMIT")
+        except BaseException as error:
+            self._roll_back()
+            if not isinstance(error, Exception):
+                raise
+            raise self._explanation("commit", error) from None
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -342,71 +321,6 @@ class SqliteStore:
         with suppress(sqlite3.Error):
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
-
-    def _insert(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
-        if rows:
-            self._db.executemany(statement, rows)
-
-    def _write_instances(self, commits: Sequence[Commit]) -> None:
-        """One write per instance: each commit must follow the one before, the last one's snapshot stays."""
-        found: dict[str, int] = {}
-        versions: dict[str, int] = {}
-        latest: dict[str, Commit] = {}
-        for commit in commits:
-            name = commit.instance
-            if name not in versions:
-                found[name] = versions[name] = commit.expected_version
-            elif versions[name] != commit.expected_version:
-                raise self._conflict(name, versions[name], commit.expected_version)
-            if commit.snapshot is not None:
-                versions[name] = commit.version
-                latest[name] = commit
-        cursor = self._db.cursor()
-        for name, expected in found.items():
-            last = latest.get(name)
-            if last is None:
-                stored = self._version(name)
-                if stored != expected:
-                    raise self._conflict(name, stored, expected)
-                continue
-            values = (last.machine, last.digest, last.version, last.phase, last.at, last.snapshot, name)
-            if expected == 0:
-                cursor.execute(_NEW_INSTANCE, values)
-            else:
-                cursor.execute(_NEXT_VERSION, (*values, expected))
-            if cursor.rowcount != 1:
-                raise self._conflict(name, self._version(name), expected)
-
-    def _version(self, name: str) -> int:
-        return self._one("SELECT version FROM instances WHERE instance = ?", name) or 0
-
-    def _conflict(self, name: str, stored: int, expected: int) -> StoreConflictError:
-        return StoreConflictError(
-            f"{self.path}: {name} is at version {stored}, not {expected}: somebody else has written to it. Nothing was "
-            "committed. Make sure that only one bot runs on this database, then start again."
-        )
-
-    def _write_entries(self, entries: Sequence[JournalEntry]) -> None:
-        for entry in entries:
-            self._db.execute(
-                "INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?)",
-                (entry.entry_id, entry.instance, entry.at, entry.kind, _encode(entry.details), _encode(entry.postings)),
-            )
-            for posting in entry.postings:
-                key = (posting.account, posting.currency)
-                found = self._one("SELECT amount FROM balances WHERE account = ? AND currency = ?", *key)
-                amount = EXACT.add(ZERO if found is None else Decimal(found), posting.amount)
-                self._db.execute("INSERT OR REPLACE INTO balances VALUES (?, ?, ?)", (*key, str(amount)))
-
-    def _write_reservations(self, reservations: Sequence[Reservation]) -> None:
-        for reservation in reservations:
-            if reservation:
-                self._db.execute(
-                    "INSERT OR REPLACE INTO reservations VALUES (?, ?, ?, ?)",
-                    (reservation.instance, reservation.currency, str(reservation.cash), reservation.slots),
-                )
-            else:
-                self._db.execute("DELETE FROM reservations WHERE instance = ?", (reservation.instance,))
 
     def claim(self, claim: Claim) -> None:
         with self._explained("claim"), self._transaction():
@@ -470,27 +384,6 @@ class SqliteStore:
     def _release(self) -> None:
         if self._lock is not None:
             self._lock.release()
-
-
-def _audit_values(row: AuditRow) -> tuple[Any, ...]:
-    # An enum's member is turned into its text here: SQLite would look for an adapter first, and take longer than that.
-    return (
-        row.instance,
-        row.version,
-        row.at,
-        str(row.event),
-        row.identity,
-        str(row.outcome),
-        row.phase_from,
-        row.phase_to,
-        row.branch,
-        " ".join(row.actions),
-        " ".join(row.requested),
-        row.payload,
-        row.reason,
-        row.error,
-        row.digest,
-    )
 
 
 def _audit_row(row: tuple[Any, ...]) -> AuditRow:
