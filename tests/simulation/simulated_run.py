@@ -9,10 +9,7 @@ to rest, then the comparison of what each of them believes.
 from __future__ import annotations
 
 import asyncio
-import atexit
 import gc
-import sys
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -104,10 +101,8 @@ class Protocol(msgspec.Struct, frozen=True, kw_only=True):
 
 TRUE_PROTOCOL = Protocol()
 
-_DEAD: list[object] = []
-"""Processes that were killed, and worlds that are over. Python lets a coroutine that is forgotten run its `finally`;
-theirs must not run while anybody is alive."""
-_GRAVES = 100
+_GARBAGE = 500_000
+"""How many objects may be left behind before they are collected."""
 
 
 class Killed(BaseException):
@@ -259,7 +254,6 @@ class BotProcess:
     def kill(self, kind: str) -> None:
         if self.dead:
             return
-        _DEAD.append(self)
         self.run.world.fault(f"killed: {kind}")
         self.dead = True
         self.loop.kill()
@@ -304,8 +298,17 @@ class SimulatedRun:
         self._connected = True
         self._phases: dict[str, str] = {}
         self._process = process or BotProcess
-        self.bot = self._process(self, 0)
-        self.lives = 1
+        self._lives: list[BotProcess] = []
+        self.bot = self._begin_life(0)
+
+    @property
+    def lives(self) -> int:
+        return len(self._lives)
+
+    def _begin_life(self, clock_offset: int) -> BotProcess:
+        bot = self._process(self, clock_offset)
+        self._lives.append(bot)
+        return bot
 
     # -- playing ---------------------------------------------------------------------------------------------------
 
@@ -421,8 +424,7 @@ class SimulatedRun:
 
     def _restart(self) -> None:
         self.world.note("started")
-        self.lives += 1
-        self.bot = self._process(self, self._clock_offset)
+        self.bot = self._begin_life(self._clock_offset)
         self.bot.wire.is_down = not self._connected
 
     def _report(self, state: OrderState) -> None:
@@ -512,10 +514,13 @@ class SimulatedRun:
         return self.store.audit()
 
     def end(self) -> None:
-        """Let go of everything that still waits."""
+        """Let go of everything that still waits. The world is over: nothing of it is written down any more."""
         self.bot.dead = True
         self.bot.loop.kill()
-        _DEAD.append(self)
+        timeline, self.world.timeline = self.world.timeline, None
+        for bot in self._lives:
+            bot.loop.bury()
+        self.world.timeline = timeline
 
     def digest(self) -> str:
         """Names the timeline: equal for equal runs."""
@@ -528,14 +533,14 @@ def play(seed: int, protocol: Protocol = TRUE_PROTOCOL, **how: Any) -> Simulated
         run = SimulatedRun(seed, protocol, **how)
         run.play()
         run.end()
-    if len(_DEAD) > _GRAVES:
-        bury()
+    if gc.get_count()[0] > _GARBAGE:
+        gc.collect()
     return run
 
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Collect no garbage but by `bury`. Around many seeds it spares every seed a look at all that the others left."""
+    """Collect no garbage but between seeds. Around many it spares every seed a look at all that the others left."""
     if not gc.isenabled():
         yield
         return
@@ -546,18 +551,3 @@ def uncollected() -> Iterator[None]:
     finally:
         gc.unfreeze()
         gc.enable()
-
-
-def bury() -> None:
-    """Forget the dead, in silence."""
-    said, sys.unraisablehook = sys.unraisablehook, lambda _: None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)
-            _DEAD.clear()
-            gc.collect()
-    finally:
-        sys.unraisablehook = said
-
-
-atexit.register(bury)

@@ -7,10 +7,13 @@ with the command that tells its story.
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
 from pathlib import Path
+from types import CoroutineType
+from typing import Any
 
 import pytest
 from hazards import FAULTS
@@ -44,6 +47,19 @@ def test_nor_by_the_whole_bot_with_its_feed_and_its_reconciliation(chunk: int) -
     each = WHOLE_SEEDS // 2
     tally = play_share((1 + chunk * each, each, WholeBotProcess))
     assert not tally.broken, "\n".join(tally.broken)
+
+
+def test_nothing_of_a_bot_that_was_killed_waits_for_the_collector_of_garbage() -> None:
+    """Which would end it whenever it likes, and complain of each coroutine whose `finally` waits."""
+    with uncollected():
+        before = len(_waiting())
+        lives = sum(play(seed, process=WholeBotProcess).lives for seed in range(1, 6))
+        assert lives > 10
+        assert len(_waiting()) == before
+
+
+def _waiting() -> list[CoroutineType[Any, Any, Any]]:
+    return [one for one in gc.get_objects() if isinstance(one, CoroutineType) and one.cr_frame is not None]
 
 
 @pytest.mark.parametrize("name", MUTANTS)

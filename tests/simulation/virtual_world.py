@@ -13,6 +13,7 @@ from asyncio import Future, Task, get_running_loop
 from asyncio.events import _set_running_loop
 from collections import deque
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from heapq import heappop, heappush
 from typing import Any
 
@@ -98,6 +99,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self.stopped = False
         self.failure: BaseException | None = None
         self.ready: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
+        self._tasks: list[Task[Any]] = []
         self._chance = chance
         self._strike = strike
         self._strikes_in = self._steps_to_strike()
@@ -128,6 +130,16 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 
     def kill(self) -> None:
         self.dead = self.stopped = True
+
+    def bury(self) -> None:
+        """End what a dead process was doing, when nobody is alive any more that its `finally` could disturb. Python
+        would do so whenever it finds what is forgotten, and complain of each coroutine that then waits once more."""
+        for task in self._tasks:
+            coroutine: Any = task.get_coro()
+            while coroutine.cr_frame is not None:
+                with suppress(BaseException):
+                    coroutine.close()
+        self._tasks.clear()
 
     # -- what asyncio asks of a loop -----------------------------------------------------------------------------
 
@@ -166,7 +178,9 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         return Future(loop=self)
 
     def create_task(self, coro: Coroutine[Any, Any, Any], *, name: str | None = None, context: Any = None) -> Any:  # type: ignore[override]
-        return Task(coro, loop=self, name="")
+        task = Task(coro, loop=self, name="")
+        self._tasks.append(task)
+        return task
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         """A task that died with its process has nothing to say; any other failure is a defect."""
