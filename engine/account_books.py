@@ -48,7 +48,7 @@ class SymbolBooks(msgspec.Struct, frozen=True):
     @property
     def orders(self) -> tuple[OrderContext, ...]:
         """The latest buy and sell order."""
-        return tuple(order for order in (self.data.entry_order, self.data.exit_order) if order is not None)
+        return _orders(self.data)
 
     @property
     def is_asking(self) -> bool:
@@ -112,15 +112,16 @@ def stored_books(state: StoredState, namespace: str) -> Books:
     return _books(namespace, symbols, state.balances, state.reservations)
 
 
-def live_orders(books: Books) -> list[tuple[str, str]]:
+def live_orders(symbols: Iterable[tuple[str, StateData]]) -> list[tuple[str, str]]:
     """Symbol and client order id of every order that may be live at the exchange: also of those of which we have no
     answer yet, because a report may overtake it."""
     return [
-        (one.symbol, order.client_order_id)
-        for one in books.symbols.values()
-        for order in one.orders
-        if not is_settled(order)
+        (symbol, order.client_order_id) for symbol, data in symbols for order in _orders(data) if not is_settled(order)
     ]
+
+
+def _orders(data: StateData) -> tuple[OrderContext, ...]:
+    return tuple(order for order in (data.entry_order, data.exit_order) if order is not None)
 
 
 def is_watched(order: OrderContext) -> bool:

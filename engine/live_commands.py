@@ -76,7 +76,8 @@ async def trade(options: BotOptions, path: Path | None, environment: Mapping[str
     try:
         if not await prepare_patiently(bot, tell, stopping):
             # Nothing was asked for in this run; but an earlier one may have left orders.
-            return Stopped(interrupted(), tuple(live_orders(stored_books(store.load(), store.namespace))))
+            known = stored_books(store.load(), store.namespace).symbols.values()
+            return Stopped(interrupted(), tuple(live_orders((one.symbol, one.data) for one in known)))
         mark(store, plan.account)
         is_new = False
         opening = plan.opening(f"phasewright status --db {database}")

@@ -222,7 +222,7 @@ class LiveRun:
 
     def live_orders(self) -> list[tuple[str, str]]:
         """Symbol and client order id of every order that may be live at the exchange."""
-        return live_orders(books_of(self.worker, self._store.namespace))
+        return live_orders((symbol, instance.data) for symbol, instance in self.worker.instances.items())
 
     async def recover(self, symbol: str, requested_by: str) -> tuple[Receipt, str, str]:
         """Ask for a symbol in ERROR to be recovered, wait until the exchange has answered, and hold its account against

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
@@ -44,23 +45,40 @@ class ServerClock:
         self._elapsed = elapsed
         self._refresh = refresh
         self._measured: Offset | None = None
+        self._measuring: asyncio.Future[Offset | Failed | None] | None = None
         self._at = 0
         self._elapsed_at = 0
 
     def forget(self) -> None:
         """Measure anew before the next use: the exchange did not agree with the last measurement."""
-        self._measured = None
+        self._measured = self._measuring = None
 
     async def offset(self) -> Offset | Failed:
-        """The offset now; Failed when there is no valid measurement and none can be made."""
-        if self._measured is None or self._is_stale():
+        """The offset now; Failed when there is no valid measurement and none can be made. Orders that leave in the same
+        moment share one measurement."""
+        while self._measured is None or self._is_stale():
             self._measured = None
-            measured = await self._measure()
-            if isinstance(measured, Failed):
+            if self._measuring is None:
+                return await self._measure_for_all()
+            measured = await asyncio.shield(self._measuring)
+            if measured is not None:
                 return measured
-            self._measured = measured
-            self._at, self._elapsed_at = self._clock.now(), self._elapsed()
         return self._measured
+
+    async def _measure_for_all(self) -> Offset | Failed:
+        mine = self._measuring = asyncio.get_running_loop().create_future()
+        measured: Offset | Failed | None = None
+        try:
+            measured = await self._measure()
+            if isinstance(measured, Offset):
+                self._measured = measured
+                self._at, self._elapsed_at = self._clock.now(), self._elapsed()
+            return measured
+        finally:
+            # None when whoever measured was stopped: the others measure themselves.
+            mine.set_result(measured)
+            if self._measuring is mine:
+                self._measuring = None
 
     def _is_stale(self) -> bool:
         passed = self._elapsed() - self._elapsed_at

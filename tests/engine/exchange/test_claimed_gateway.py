@@ -218,6 +218,26 @@ def test_the_clock_is_measured_seldom_and_again_when_it_is_old_or_disagreed_with
     assert world.wire.count("time") == 3
 
 
+def test_orders_that_leave_together_measure_the_clock_once(world: World) -> None:
+    async def burst(count: int, stopped: int = 0) -> list[Any]:
+        sending = [asyncio.create_task(world.gateway.submit(ORDER, world.stamp())) for _ in range(count)]
+        await asyncio.sleep(0)
+        for task in sending[:stopped]:
+            task.cancel()
+        return await asyncio.gather(*sending[stopped:])
+
+    outcomes = world.run(burst(5))
+    assert [type(outcome) for outcome in outcomes] == [Accepted] * 5
+    assert world.wire.count("time") == 1
+    world.clock.advance_to(world.clock.now() + 10 * ClaimSettings().refresh)
+    assert [type(outcome) for outcome in world.run(burst(3, stopped=1))] == [Accepted] * 2
+    assert world.wire.count("time") == 3, "whoever measured was stopped, and one of the others measured"
+    world.clock.advance_to(world.clock.now() + 10 * ClaimSettings().refresh)
+    world.wire.times = [Failed(Cause.TIMEOUT), None]
+    assert [type(outcome) for outcome in world.run(burst(3))] == [Unsent] * 3
+    assert world.wire.count("time") == 4
+
+
 def test_a_jump_of_our_own_clock_is_noticed(world: World) -> None:
     frozen = world.clock.now()
     world.submit()
