@@ -151,7 +151,7 @@ class OpenVenue:
             if self.desk.failure is not None:
                 raise self.desk.failure
             for account in self.desk.accounts:
-                account.venue.present()
+                account.venue.keep_up()
             await asyncio.sleep(_STEP_SECS)
 
 

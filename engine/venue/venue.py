@@ -67,6 +67,14 @@ class Venue:
         self._advance(now)
         return now
 
+    def keep_up(self) -> None:
+        """Let what is due happen. Of hundreds of accounts few have something due at any instant."""
+        now = self._clock.now()
+        self.markets.keep_up(now)
+        due = self.exchange.next_event_at()
+        if due is not None and due <= now:
+            self.present()
+
     def prices_changed(self, symbol: str, since: int) -> None:
         """The prices of `symbol` are not from `since` on what they were."""
         self._advance(max(since - 1, self._latest))
