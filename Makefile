@@ -59,9 +59,9 @@ simulate-faults: $(INSTALLED)  ## Play SEEDS=20000 schedules of crashes and faul
 torture: $(INSTALLED)  ## Try POINTS=10000 faults and kills on a bot and a venue over the wire; goes on where it was stopped.
 	@$(BIN)/python tests/torture/torture.py --points $(or $(POINTS),10000)
 
-torture-cluster: $(INSTALLED)  ## Break workers, database and venue under RUNS=10 clusters of ACCOUNTS=8 x SYMBOLS=5.
-	@$(BIN)/python tests/cluster/cluster_torture.py --runs $(or $(RUNS),10) --accounts $(or $(ACCOUNTS),8) \
-	  --symbols $(or $(SYMBOLS),5)
+torture-cluster: $(INSTALLED)  ## Break workers, database and venue under RUNS=10 clusters of ACCOUNTS=8 x SYMBOLS=5; or SIZE=10000 once.
+	@$(BIN)/python tests/cluster/cluster_torture.py $(if $(SIZE),--size $(SIZE) --runs $(or $(RUNS),1),--runs \
+	  $(or $(RUNS),10) --accounts $(or $(ACCOUNTS),8) --symbols $(or $(SYMBOLS),5))
 
 bench: $(INSTALLED)  ## Measure everything against others and write bench/results/index.html (an hour, best left alone).
 	@$(BIN)/python -m bench.run --date $$(date -u +%F)

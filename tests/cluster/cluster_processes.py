@@ -33,10 +33,12 @@ SERVER = ("fsync=off", "max_connections=200")
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """How large a run is. `seconds` is for how long things go wrong, `settling` within how many more all must have come
-    to rest; a bar lasts `bar` seconds, a lease `lease`, and `pace` is the time between two blows."""
+    to rest; a bar lasts `bar` seconds, a lease `lease`, and `pace` is the time between two blows. An account has up to
+    `slots` trades at once."""
 
     accounts: int
     symbols: int
+    slots: int
     workers: int
     seconds: float
     settling: float
@@ -128,7 +130,7 @@ class Cluster:
         url = f"postgresql://owner@127.0.0.1:{slot.port}/{self.database_name}?sslmode=disable&gssencmode=disable"
         arguments = ["work", "--db", url, "--accounts", str(self.folder / "venue.db.accounts.toml")]
         arguments += ["--name", slot.name, "--lease", str(self.plan.lease), "--connections", "4"]
-        environment = _environment() | knobs(len(self.symbols), self.plan.bar)
+        environment = _environment() | knobs(self.plan.slots, self.plan.bar)
         log = self.folder / f"{slot.name}.log"
         slot.life = Child(arguments, environment, log, prepared(self.mutant, self.plan.bar), self.folder)
 

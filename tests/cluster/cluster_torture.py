@@ -31,14 +31,27 @@ from torture_processes import import_everything  # noqa: E402
 
 from runtime.postgres import schema  # noqa: E402
 
+SIZES: dict[int | None, dict[str, float]] = {
+    1_000: {"accounts": 20, "symbols": 50, "bar": 60, "lease": 10, "seconds": 150, "settling": 240, "pace": 8},
+    10_000: {
+        **{"accounts": 200, "symbols": 50, "slots": 10},
+        **{"bar": 60, "lease": 15, "seconds": 190, "settling": 280, "pace": 10},
+    },
+}
+"""Bars of a minute, because all symbols ask and buy when a bar closes; leases as they are by default."""
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Torture workers that share accounts in one database.")
     parser.add_argument("--runs", type=int, default=10)
     parser.add_argument("--first-seed", type=int, default=1)
     parser.add_argument("--seed", type=int, help="play this one alone, and keep its folder")
+    parser.add_argument(
+        "--size", type=int, choices=SIZES, help="so many symbols in all, and durations that two cores can keep"
+    )
     parser.add_argument("--accounts", type=int, default=8)
     parser.add_argument("--symbols", type=int, default=5, help="in each account")
+    parser.add_argument("--slots", type=int, help="trades of an account at once; by default one on each symbol")
     parser.add_argument("--workers", type=int, default=4)
     parser.add_argument("--seconds", type=float, default=60, help="for how long things go wrong in each run")
     parser.add_argument("--settling", type=float, default=90, help="seconds until all must have come to rest")
@@ -49,10 +62,13 @@ def main() -> int:
     parser.add_argument("--mutant", choices=MUTANTS, help="break the protocol in this way: something must come of it")
     parser.add_argument("--throughput", action="store_true", help="break nothing; compare one worker with all of them")
     parser.add_argument("--json", action="store_true")
+    size = parser.parse_known_args()[0].size
+    parser.set_defaults(**SIZES.get(size, {}))
     options = parser.parse_args()
     plan = Plan(
         accounts=options.accounts,
         symbols=options.symbols,
+        slots=options.slots or options.symbols,
         workers=options.workers,
         seconds=options.seconds,
         settling=options.settling,
@@ -131,8 +147,9 @@ def tell(result: Result) -> None:
         plan = result.plan
         print(
             f"    kept: {result.folder}\n    replay: python tests/cluster/cluster_torture.py --seed {result.seed} "
-            f"--accounts {plan.accounts} --symbols {plan.symbols} --workers {plan.workers} --seconds {plan.seconds:g} "
-            f"--bar {plan.bar} --lease {plan.lease:g} --pace {plan.pace:g}",
+            f"--accounts {plan.accounts} --symbols {plan.symbols} --slots {plan.slots} --workers {plan.workers} "
+            f"--seconds {plan.seconds:g} --settling {plan.settling:g} --bar {plan.bar} --lease {plan.lease:g} "
+            f"--pace {plan.pace:g}",
             flush=True,
         )
 

@@ -11,6 +11,8 @@ import msgspec
 import torture_settings as short
 from torture_bot import prepare_bot
 
+from engine.exchange.order_feed import FeedSettings
+
 MUTANTS = ("no fence", "no lease asked for", "no look-up", "same epoch", "endless lease")
 
 LONG_BAR = 60
@@ -44,10 +46,24 @@ def broken_schema(mutant: str | None) -> Sequence[str]:
     return {"no fence": (_UNFENCED, _UNVERSIONED), "no lease asked for": (_UNFENCED,)}.get(mutant or "", ())
 
 
-def knobs(symbols: int, bar: int) -> dict[str, str]:
+_LONG = {
+    "BUY_FILL_TIMEOUT_SECS": "30s",
+    "SELL_FILL_TIMEOUT_SECS": "30s",
+    "PLACEMENT_TIMEOUT_SECS": "60s",
+    "CANCEL_RETRY_SECS": "5s",
+    "RESOLVE_INTERVAL_SECS": "20s",
+    "ORDER_WINDOW_SECS": "8s",
+    "RECONCILE_CONFIRM_SECS": "3s",
+}
+"""Where bars are long there are many symbols, all of which buy in the same moment: each has its turn then."""
+
+
+def knobs(slots: int, bar: int) -> dict[str, str]:
     """The environment of the bots, when a bar lasts `bar` seconds."""
-    found = {name: value.format(symbols=symbols) for name, value in short.BOT.items()}
+    found = {name: value.format(symbols=slots) for name, value in short.BOT.items()}
     hold = 4 if bar < LONG_BAR else 1
+    if bar >= LONG_BAR:
+        found |= _LONG
     return found | {
         "TIMEFRAME": f"{bar}s" if bar < LONG_BAR else f"{bar // 60}m",
         "MAX_HOLD_SECS": f"{hold * bar}s",
@@ -63,7 +79,8 @@ def _prepare(mutant: str | None, bar: int) -> None:
     if bar >= LONG_BAR:
         # Then there are many symbols, all of which ask for their bars when they close: an answer takes its time.
         short.TIMEOUT = 10_000
-        short.CLAIMS = msgspec.structs.replace(short.CLAIMS, read_timeout=short.TIMEOUT + 500)
+        short.CLAIMS = msgspec.structs.replace(short.CLAIMS, read_timeout=short.TIMEOUT + 500, refresh=30_000)
+        short.FEED = FeedSettings(poll=2_000, poll_beside=10_000, subscribe_again=short.AGAIN)
     prepare_bot(None, 1, "no look-up" if mutant == "no look-up" else None)
     from runtime.postgres import leases
 
