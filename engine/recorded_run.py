@@ -26,7 +26,8 @@ from engine.bar_events import bar_event
 from engine.effects import TradingEffects
 from engine.exchange.faults import PROFILES
 from engine.exchange.gateway import Market, OrderState
-from engine.exchange.paper_exchange import PaperExchange, PaperSettings
+from engine.exchange.paper_exchange import PaperExchange
+from engine.exchange.paper_file import PaperSettings
 from engine.exchange.paper_gateway import PaperGateway
 from engine.exchange.price_path import PricePath
 from engine.guards import TradingGuards

@@ -1,13 +1,19 @@
-"""The paper exchange's file: how it is made, and which files are refused."""
+"""The paper exchange's file: what it was made for, how it is made, and which files are refused."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
+from decimal import Decimal
 from os import SEEK_END
 from pathlib import Path
 from typing import Literal
+
+import msgspec
+
+from engine.exchange.faults import FaultProfile
+from engine.exchange.gateway import Market
 
 APPLICATION_ID = 0x50575058
 SCHEMA_VERSION = 1
@@ -48,6 +54,19 @@ CREATE TABLE slices (symbol TEXT PRIMARY KEY, ends_at INTEGER NOT NULL, used TEX
 
 class PaperExchangeError(Exception):
     """The paper exchange cannot open or go on with its file. The message says where, why and what to do."""
+
+
+class PaperSettings(msgspec.Struct, frozen=True):
+    """What the exchange is: it cannot change in the life of its file. `participation` is a fraction of the volume."""
+
+    markets: tuple[Market, ...]
+    balances: dict[str, Decimal]
+    seed: int
+    profile: FaultProfile
+    participation: Decimal = Decimal("0.1")
+    slice_ms: int = 10_000
+    first_order: int = 1
+    """The number of the first order, for exchanges of several accounts whose orders are to have different numbers."""
 
 
 def create(path: Path, settings: bytes, deposits: Mapping[str, str], synchronous: Synchronous) -> None:

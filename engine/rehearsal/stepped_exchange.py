@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from decimal import Context, Decimal, localcontext
+from decimal import Decimal, localcontext
 from pathlib import Path
 
 import msgspec
 
 from engine.exchange.faults import CALM, RequestKind
 from engine.exchange.gateway import Market, OrderRequest, OrderState, OrderStatus, Stamp
-from engine.exchange.paper_exchange import PaperExchange, PaperSettings
+from engine.exchange.paper_exchange import PaperExchange
+from engine.exchange.paper_file import PaperSettings
+from engine.exchange.paper_matching import EXACT
 from engine.exchange.paper_store import BookOrder, Request
 from engine.exchange.price_path import PricePath
 from engine.market_data.candles import Candle, Series
 
-_EXACT = Context(prec=60)
 _LONG = 1_000 * 86_400_000
 _AT_ONCE = msgspec.structs.replace(CALM, name="stepped", up_ms=(1, 1), down_ms=(1, 1), split=0)
 
@@ -57,20 +58,20 @@ class SteppedExchange(PaperExchange):
         """Somebody trades `qty` with the open order, at its limit, or at the market's price if it has none."""
         order = self._live_order(client_order_id)
         market = self.markets[order.request.symbol]
-        price = order.request.price or self._price_for(market, order.request.side, at)
-        with self._store.transaction(), localcontext(_EXACT):
-            if not self._trade(order, qty, price, False, at):
+        price = order.request.price or self._matching.price_for(market, order.request.side, at)
+        with self._store.transaction(), localcontext(EXACT):
+            if not self._matching.trade(order, qty, price, False, at):
                 return
             if order.filled == order.request.amount:
-                self._finish(order, OrderStatus.FILLED, at)
+                self._matching.finish(order, OrderStatus.FILLED, at)
             else:
-                self._report(order, at)
+                self._matching.report(order, at)
 
     def drop(self, client_order_id: str, at: int) -> None:
         """The exchange cancels the open order of its own accord."""
         order = self._live_order(client_order_id)
-        with self._store.transaction(), localcontext(_EXACT):
-            self._finish(order, OrderStatus.CANCELED, at)
+        with self._store.transaction(), localcontext(EXACT):
+            self._matching.finish(order, OrderStatus.CANCELED, at)
 
     def look_up(self, symbol: str, client_order_id: str, instant: int) -> OrderState | None:
         return None if client_order_id in self.hidden else super().look_up(symbol, client_order_id, instant)
@@ -81,7 +82,7 @@ class SteppedExchange(PaperExchange):
         return next((one.reason for one in found if one.outcome == "refused"), None)
 
     def _live_order(self, client_order_id: str) -> BookOrder:
-        order = self._by_client_id.get(client_order_id)
+        order = self._matching.open_order(client_order_id)
         if order is None:
             raise NoSuchOrderError(f"the exchange has no open order {client_order_id}")
         return order

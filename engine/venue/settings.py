@@ -10,7 +10,7 @@ import msgspec
 
 from engine.exchange.faults import CALM
 from engine.exchange.gateway import Market
-from engine.exchange.paper_exchange import PaperSettings
+from engine.exchange.paper_file import PaperSettings
 
 # The venue decides itself when a request is accepted; here it takes the shortest way there is.
 _PROMPT = msgspec.structs.replace(CALM, name="venue", up_ms=(1, 1), down_ms=(1, 1))

@@ -26,7 +26,8 @@ from engine.exchange.gateway import (
 from engine.exchange.history import Execution
 from engine.exchange.key_rights import KeyRights
 from engine.exchange.order_feed import LiveOrders
-from engine.exchange.paper_exchange import PaperExchange, PaperSettings
+from engine.exchange.paper_exchange import PaperExchange
+from engine.exchange.paper_file import PaperSettings
 from engine.exchange.paper_gateway import PaperGateway
 from engine.exchange.price_path import PricePath
 from engine.live_notices import Notice, What

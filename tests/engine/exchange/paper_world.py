@@ -12,7 +12,8 @@ import msgspec
 
 from engine.exchange.faults import CALM, FaultProfile
 from engine.exchange.gateway import Market, OrderRequest, OrderState, OrderType, Side, Stamp
-from engine.exchange.paper_exchange import PaperExchange, PaperSettings
+from engine.exchange.paper_exchange import PaperExchange
+from engine.exchange.paper_file import PaperSettings
 from engine.exchange.paper_gateway import PaperGateway
 from engine.exchange.price_path import PricePath
 from engine.market_data.candles import Candle, Series
