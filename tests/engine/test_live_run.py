@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -24,12 +26,26 @@ from generated.trading import ErrorOccurred, Phase
 from runtime.errors import StoreError
 from runtime.events import Outcome
 
+MakeWorld = Callable[..., LiveWorld]
+SLOW = msgspec.structs.replace(PROMPT, name="slow", up_ms=(400, 400), down_ms=(400, 400))
+TWO_SLOTS = msgspec.structs.replace(SETTINGS, max_slots=2)
+CRASH = [100, 100, 101, 101, 101, 102, 99, 99, 99, 99, *[60] * 9]
+"""Prices at which something is bought, and at which it must be sold at once."""
+
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[LiveWorld]:
-    made = LiveWorld(tmp_path)
-    yield made
-    made.close()
+def make_world(tmp_path: Path) -> Iterator[MakeWorld]:
+    with ExitStack() as made:
+
+        def make(*symbols: str, **how: Any) -> LiveWorld:
+            return made.enter_context(closing(LiveWorld(tmp_path, *symbols, **how)))
+
+        yield make
+
+
+@pytest.fixture
+def world(make_world: MakeWorld) -> LiveWorld:
+    return make_world()
 
 
 # -- trading -------------------------------------------------------------------------------------------------------
@@ -80,34 +96,30 @@ def test_reports_that_come_twice_or_late_change_nothing(world: LiveWorld) -> Non
     assert world.bot.worker.portfolio.balances() == before
 
 
-def test_after_an_absence_a_position_is_judged_at_once_and_nothing_is_bought_on_an_old_bar(tmp_path: Path) -> None:
-    world = LiveWorld(tmp_path, closes=[100, 100, 101, 101, 101, 102, 99, 99, 99, 99, *[60] * 9])
-    try:
-        world.start()
-        world.wait_for(lambda: world.phase() == Phase.POSITION)
-        world.kill()
-        world.clock.advance_to(START + 13 * MINUTE + 20_000)
-        world.start()
-        world.wait(5_000)
-        assert Phase.PLACE_SELL in world.path(), "the stop loss does not wait for another bar"
-        assert world.path().count(Phase.PLACE_BUY) == 1
-    finally:
-        world.close()
+def test_after_an_absence_a_position_is_judged_at_once_and_nothing_is_bought_on_an_old_bar(
+    make_world: MakeWorld,
+) -> None:
+    world = make_world(closes=CRASH)
+    world.start()
+    world.wait_for(lambda: world.phase() == Phase.POSITION)
+    world.kill()
+    world.clock.advance_to(START + 13 * MINUTE + 20_000)
+    world.start()
+    world.wait(5_000)
+    assert Phase.PLACE_SELL in world.path(), "the stop loss does not wait for another bar"
+    assert world.path().count(Phase.PLACE_BUY) == 1
 
 
-def test_a_position_is_judged_while_the_exchange_takes_its_time_to_show_its_orders(tmp_path: Path) -> None:
-    world = LiveWorld(tmp_path, closes=[100, 100, 101, 101, 101, 102, 99, 99, 99, 99, *[60] * 9])
-    try:
-        world.start()
-        world.wait_for(lambda: world.phase() == Phase.POSITION)
-        world.kill()
-        world.clock.advance_to(START + 13 * MINUTE + 20_000)
-        world.exchange.gateway.lists_fail_after = 45_000
-        world.start()
-        world.wait(1_000)
-        assert Phase.PLACE_SELL in world.path(), "the stop loss waits for no list"
-    finally:
-        world.close()
+def test_a_position_is_judged_while_the_exchange_takes_its_time_to_show_its_orders(make_world: MakeWorld) -> None:
+    world = make_world(closes=CRASH)
+    world.start()
+    world.wait_for(lambda: world.phase() == Phase.POSITION)
+    world.kill()
+    world.clock.advance_to(START + 13 * MINUTE + 20_000)
+    world.exchange.gateway.lists_fail_after = 45_000
+    world.start()
+    world.wait(1_000)
+    assert Phase.PLACE_SELL in world.path(), "the stop loss waits for no list"
 
 
 def test_nothing_is_bought_until_the_books_were_compared(world: LiveWorld) -> None:
@@ -125,56 +137,45 @@ def test_nothing_is_bought_until_the_books_were_compared(world: LiveWorld) -> No
     assert world.path().count(Phase.POST_TRADE) > before, "once they were, an outage of the lists stops nothing"
 
 
-def test_a_symbol_without_prices_at_the_start_keeps_the_bot_from_no_other(tmp_path: Path) -> None:
-    world = LiveWorld(tmp_path, "BTC/USD", "ETH/USD", settings=msgspec.structs.replace(SETTINGS, max_slots=2))
-    try:
-        world.exchange.bars_fail = "ETH/USD"
-        world.start()
-        assert "no prices" in world.lines(What.TROUBLE)[0]
-        world.wait(20 * MINUTE)
-        assert Phase.POST_TRADE in world.path("BTC/USD")
-        assert Phase.PLACE_BUY not in world.path("ETH/USD")
-        world.exchange.bars_fail = False
-        world.wait(20 * MINUTE)
-        assert Phase.POST_TRADE in world.path("ETH/USD")
-    finally:
-        world.close()
+def test_a_symbol_without_prices_at_the_start_keeps_the_bot_from_no_other(make_world: MakeWorld) -> None:
+    world = make_world("BTC/USD", "ETH/USD", settings=TWO_SLOTS)
+    world.exchange.bars_fail = "ETH/USD"
+    world.start()
+    assert "no prices" in world.lines(What.TROUBLE)[0]
+    world.wait(20 * MINUTE)
+    assert Phase.POST_TRADE in world.path("BTC/USD")
+    assert Phase.PLACE_BUY not in world.path("ETH/USD")
+    world.exchange.bars_fail = False
+    world.wait(20 * MINUTE)
+    assert Phase.POST_TRADE in world.path("ETH/USD")
 
 
 @pytest.mark.parametrize("after", [*range(0, 1_000, 90), 1_200, 5_000, 61_000])
-def test_a_kill_at_any_moment_loses_nothing(tmp_path: Path, after: int) -> None:
-    slow = msgspec.structs.replace(PROMPT, name="slow", up_ms=(400, 400), down_ms=(400, 400))
-    world = LiveWorld(tmp_path, profile=slow)
-    try:
-        world.start()
-        world.wait_for(lambda: world.phase() == Phase.PLACE_BUY)
-        world.wait(after)
-        world.kill()
-        world.start()
-        world.wait(3 * MINUTE)
-        orders = [state for state in world.paper.orders() if state.side == "buy"]
-        assert len({state.client_order_id for state in orders}) == len(orders) == 1
-        world.wait_for(lambda: world.phase() == Phase.IDLE)
-        assert world.bot.worker.portfolio.cash("USD") == world.paper.balances(world.clock.now())["USD"]
-        assert Phase.ERROR not in world.path()
-    finally:
-        world.close()
+def test_a_kill_at_any_moment_loses_nothing(make_world: MakeWorld, after: int) -> None:
+    world = make_world(profile=SLOW)
+    world.start()
+    world.wait_for(lambda: world.phase() == Phase.PLACE_BUY)
+    world.wait(after)
+    world.kill()
+    world.start()
+    world.wait(3 * MINUTE)
+    orders = [state for state in world.paper.orders() if state.side == "buy"]
+    assert len({state.client_order_id for state in orders}) == len(orders) == 1
+    world.wait_for(lambda: world.phase() == Phase.IDLE)
+    assert world.bot.worker.portfolio.cash("USD") == world.paper.balances(world.clock.now())["USD"]
+    assert Phase.ERROR not in world.path()
 
 
-def test_a_stop_tells_of_the_orders_that_stay_live(tmp_path: Path) -> None:
-    slow = msgspec.structs.replace(PROMPT, name="slow", up_ms=(400, 400), down_ms=(400, 400))
-    world = LiveWorld(tmp_path, profile=slow)
-    try:
-        world.start()
-        world.wait_for(lambda: world.phase() == Phase.PLACE_BUY)
-        order = world.data().entry_order.client_order_id
-        assert world.bot.live_orders() == [("BTC/USD", order)]
-        world.stop()
-        world.start()
-        world.wait_for(lambda: world.phase() == Phase.POSITION)
-        assert world.data().entry_order.client_order_id == order
-    finally:
-        world.close()
+def test_a_stop_tells_of_the_orders_that_stay_live(make_world: MakeWorld) -> None:
+    world = make_world(profile=SLOW)
+    world.start()
+    world.wait_for(lambda: world.phase() == Phase.PLACE_BUY)
+    order = world.data().entry_order.client_order_id
+    assert world.bot.live_orders() == [("BTC/USD", order)]
+    world.stop()
+    world.start()
+    world.wait_for(lambda: world.phase() == Phase.POSITION)
+    assert world.data().entry_order.client_order_id == order
 
 
 # -- money ---------------------------------------------------------------------------------------------------------
@@ -210,13 +211,10 @@ def test_more_than_is_there_is_refused(world: LiveWorld) -> None:
     assert world.store.load().entries == ()
 
 
-def test_too_little_for_the_smallest_order_is_refused(tmp_path: Path) -> None:
-    world = LiveWorld(tmp_path, deposits={"USD": Decimal(25)}, settings=msgspec.structs.replace(SETTINGS, max_slots=3))
-    try:
-        with pytest.raises(TradeError, match=r"With 25 USD in 3 parts, .* at least 10 USD.*MAX_SLOTS"):
-            world.start()
-    finally:
-        world.close()
+def test_too_little_for_the_smallest_order_is_refused(make_world: MakeWorld) -> None:
+    world = make_world(deposits={"USD": Decimal(25)}, settings=msgspec.structs.replace(SETTINGS, max_slots=3))
+    with pytest.raises(TradeError, match=r"With 25 USD in 3 parts, .* at least 10 USD.*MAX_SLOTS"):
+        world.start()
 
 
 def test_an_account_that_pays_fees_in_a_third_currency_is_not_begun_with(world: LiveWorld) -> None:
@@ -263,22 +261,19 @@ def test_a_market_that_is_halted_is_not_begun_on(world: LiveWorld) -> None:
         world.start()
 
 
-def test_a_market_that_is_halted_while_the_bot_was_away_keeps_it_from_nothing_else(tmp_path: Path) -> None:
-    world = LiveWorld(tmp_path, "BTC/USD", "ETH/USD", settings=msgspec.structs.replace(SETTINGS, max_slots=2))
-    try:
-        world.start()
-        world.wait_for(lambda: world.phase("ETH/USD") == Phase.POSITION)
-        world.kill()
-        world.exchange.gateway.halted = {"ETH/USD"}
-        world.start()
-        assert any("is in POSITION, but paper does not trade it" in line for line in world.lines(What.TROUBLE))
-        # The market goes on, and so does what was held there.
-        world.wait_for(lambda: world.phase("ETH/USD") == Phase.IDLE)
-        assert Phase.ERROR not in world.path("ETH/USD")
-        assert Phase.POST_TRADE in world.path("ETH/USD")
-        assert Phase.POST_TRADE in world.path("BTC/USD")
-    finally:
-        world.close()
+def test_a_market_that_is_halted_while_the_bot_was_away_keeps_it_from_nothing_else(make_world: MakeWorld) -> None:
+    world = make_world("BTC/USD", "ETH/USD", settings=TWO_SLOTS)
+    world.start()
+    world.wait_for(lambda: world.phase("ETH/USD") == Phase.POSITION)
+    world.kill()
+    world.exchange.gateway.halted = {"ETH/USD"}
+    world.start()
+    assert any("is in POSITION, but paper does not trade it" in line for line in world.lines(What.TROUBLE))
+    # The market goes on, and so does what was held there.
+    world.wait_for(lambda: world.phase("ETH/USD") == Phase.IDLE)
+    assert Phase.ERROR not in world.path("ETH/USD")
+    assert Phase.POST_TRADE in world.path("ETH/USD")
+    assert Phase.POST_TRADE in world.path("BTC/USD")
 
 
 @pytest.mark.parametrize(("offset", "told"), [(312_000, "312.0 s behind"), (-6_000, "6.0 s ahead of")])
@@ -288,53 +283,45 @@ def test_a_wrong_clock_is_refused(world: LiveWorld, offset: int, told: str) -> N
         world.start()
 
 
-def test_a_symbol_that_is_no_longer_asked_for_is_looked_after_and_not_bought_again(tmp_path: Path) -> None:
-    world = LiveWorld(tmp_path, "BTC/USD", "ETH/USD", settings=msgspec.structs.replace(SETTINGS, max_slots=2))
-    try:
-        world.start()
-        world.wait_for(lambda: world.phase("ETH/USD") == Phase.POSITION)
-        world.kill()
-        world.start("BTC/USD")
-        world.wait(20 * MINUTE)
-        assert world.path("BTC/USD").count(Phase.POST_TRADE) >= 2
-        assert world.path("ETH/USD").count(Phase.POST_TRADE) == 1
-        assert world.phase("ETH/USD") == Phase.IDLE
-        assert any("looked after until it is flat" in line for line in world.lines(What.NOTE))
-    finally:
-        world.close()
+def test_a_symbol_that_is_no_longer_asked_for_is_looked_after_and_not_bought_again(make_world: MakeWorld) -> None:
+    world = make_world("BTC/USD", "ETH/USD", settings=TWO_SLOTS)
+    world.start()
+    world.wait_for(lambda: world.phase("ETH/USD") == Phase.POSITION)
+    world.kill()
+    world.start("BTC/USD")
+    world.wait(20 * MINUTE)
+    assert world.path("BTC/USD").count(Phase.POST_TRADE) >= 2
+    assert world.path("ETH/USD").count(Phase.POST_TRADE) == 1
+    assert world.phase("ETH/USD") == Phase.IDLE
+    assert any("looked after until it is flat" in line for line in world.lines(What.NOTE))
 
 
 # -- trouble -------------------------------------------------------------------------------------------------------
 
 
+def prepare_and(world: LiveWorld, after: int, then: Callable[[asyncio.Event], None]) -> bool:
+    """Prepare a bot patiently and, `after` milliseconds, do something: the event tells it to stop."""
+
+    async def prepare() -> bool:
+        stopping = asyncio.Event()
+        waiting = asyncio.create_task(prepare_patiently(world.new_bot(), world.notices.append, stopping))
+        await world.clock.sleep_until(world.clock.now() + after)
+        then(stopping)
+        return await asyncio.wait_for(waiting, 5)
+
+    return world.do(prepare())
+
+
 def test_an_exchange_that_is_down_at_the_start_is_waited_for(world: LiveWorld) -> None:
     world.exchange.gateway.failing = GatewayError("nobody answers")
-    bot = world.new_bot()
-
-    async def back() -> bool:
-        stopping = asyncio.Event()
-        waiting = asyncio.create_task(prepare_patiently(bot, world.notices.append, stopping))
-        await world.clock.sleep_until(world.clock.now() + 60_000)
-        world.exchange.gateway.failing = None
-        return await waiting
-
-    assert world.do(back())
+    assert prepare_and(world, 60_000, lambda _: setattr(world.exchange.gateway, "failing", None))
     assert world.lines(What.TROUBLE)[0] == "nobody answers. Nothing was sent; asking again in 2 s (Ctrl-C ends)"
     assert 3 <= len(world.lines(What.TROUBLE)) <= 6, "its pauses grow"
 
 
 def test_waiting_for_an_exchange_ends_when_told_to(world: LiveWorld) -> None:
     world.exchange.gateway.failing = GatewayError("nobody answers")
-    bot = world.new_bot()
-
-    async def stopped() -> bool:
-        stopping = asyncio.Event()
-        waiting = asyncio.create_task(prepare_patiently(bot, world.notices.append, stopping))
-        await world.clock.sleep_until(world.clock.now() + 1_000)
-        stopping.set()
-        return await waiting
-
-    assert not world.do(stopped())
+    assert not prepare_and(world, 1_000, asyncio.Event.set)
 
 
 def test_whoever_stops_a_bot_that_still_prepares_need_not_wait_for_an_answer(world: LiveWorld) -> None:
@@ -342,16 +329,7 @@ def test_whoever_stops_a_bot_that_still_prepares_need_not_wait_for_an_answer(wor
         await asyncio.Event().wait()
 
     world.exchange.gateway.markets = silent  # type: ignore[method-assign, assignment]
-    bot = world.new_bot()
-
-    async def stopped() -> bool:
-        stopping = asyncio.Event()
-        waiting = asyncio.create_task(prepare_patiently(bot, world.notices.append, stopping))
-        await world.clock.sleep_until(world.clock.now() + 1_000)
-        stopping.set()
-        return await asyncio.wait_for(waiting, 5)
-
-    assert not world.do(stopped())
+    assert not prepare_and(world, 1_000, asyncio.Event.set)
 
 
 def test_a_key_that_is_refused_at_the_start_is_not_asked_again(world: LiveWorld) -> None:
@@ -446,15 +424,12 @@ def test_without_prices_nothing_is_judged_and_it_is_told_once(world: LiveWorld) 
     assert Phase.POSITION in world.path()
 
 
-def test_a_market_that_stands_still_is_told(tmp_path: Path) -> None:
-    world = LiveWorld(tmp_path, closes=[100] * 8)
-    try:
-        world.start()
-        world.wait(30 * MINUTE)
-        assert len(world.lines(What.TROUBLE)) == 1
-        assert "no bar for 3 bars: halted, delisted" in world.lines(What.TROUBLE)[0]
-    finally:
-        world.close()
+def test_a_market_that_stands_still_is_told(make_world: MakeWorld) -> None:
+    world = make_world(closes=[100] * 8)
+    world.start()
+    world.wait(30 * MINUTE)
+    assert len(world.lines(What.TROUBLE)) == 1
+    assert "no bar for 3 bars: halted, delisted" in world.lines(What.TROUBLE)[0]
 
 
 @pytest.mark.parametrize("step", [-3_600_000, 3_600_000])
@@ -513,54 +488,46 @@ def test_a_running_bot_recovers_a_symbol_when_it_is_asked(world: LiveWorld) -> N
     assert receipt.outcome is Outcome.REJECTED
 
 
-def test_a_recovery_that_would_be_undone_at_once_is_refused_with_what_to_do(tmp_path: Path) -> None:
-    world = LiveWorld(
-        tmp_path,
+def test_a_recovery_that_would_be_undone_at_once_is_refused_with_what_to_do(make_world: MakeWorld) -> None:
+    world = make_world(
         deposits={"USD": Decimal(20_000)},
         live=msgspec.structs.replace(LIVE, trading_cash=Decimal(10_000)),
     )
-    try:
-        world.start()
-        world.wait_for(lambda: world.phase() == Phase.POSITION)
-        held = world.bot.worker.portfolio.position("BTC/USD", "BTC")
-        world.by_hand("sell", held)
-        world.do(world.bot.reconciling.once())
-        assert world.phase() == Phase.ERROR
-        rows = len(world.store.audit("BTC/USD"))
-        answer = world.do(recover_in(world.bot, "BTC/USD"))
-        assert f"still holds {held}" in answer.refused
-        assert answer.refused.endswith("It would be stopped again at once. Nothing was changed.")
-        assert len(world.store.audit("BTC/USD")) == rows
-        world.by_hand("buy", held)
-        answer = world.do(recover_in(world.bot, "BTC/USD"))
-        assert (answer.phase_to, answer.note, answer.refused) == (Phase.POSITION, "", "")
-    finally:
-        world.close()
+    world.start()
+    world.wait_for(lambda: world.phase() == Phase.POSITION)
+    held = world.bot.worker.portfolio.position("BTC/USD", "BTC")
+    world.by_hand("sell", held)
+    world.do(world.bot.reconciling.once())
+    assert world.phase() == Phase.ERROR
+    rows = len(world.store.audit("BTC/USD"))
+    answer = world.do(recover_in(world.bot, "BTC/USD"))
+    assert f"still holds {held}" in answer.refused
+    assert answer.refused.endswith("It would be stopped again at once. Nothing was changed.")
+    assert len(world.store.audit("BTC/USD")) == rows
+    world.by_hand("buy", held)
+    answer = world.do(recover_in(world.bot, "BTC/USD"))
+    assert (answer.phase_to, answer.note, answer.refused) == (Phase.POSITION, "", "")
 
 
-def test_a_recovery_answers_with_what_became_of_the_symbol_in_the_end(tmp_path: Path) -> None:
-    world = LiveWorld(
-        tmp_path,
+def test_a_recovery_answers_with_what_became_of_the_symbol_in_the_end(make_world: MakeWorld) -> None:
+    world = make_world(
         deposits={"USD": Decimal(20_000)},
         live=msgspec.structs.replace(LIVE, trading_cash=Decimal(10_000)),
     )
-    try:
-        world.start()
-        world.wait_for(lambda: world.phase() == Phase.POSITION)
-        break_down(world)
-        in_the_way = world.bot.reconciling.in_the_way
+    world.start()
+    world.wait_for(lambda: world.phase() == Phase.POSITION)
+    break_down(world)
+    in_the_way = world.bot.reconciling.in_the_way
 
-        async def sold_meanwhile(symbol: str) -> str:
-            found: str = await in_the_way(symbol)
-            world.exchange.gateway.hidden = {"BTC": world.bot.worker.portfolio.position(symbol, "BTC")}
-            return found
+    async def sold_meanwhile(symbol: str) -> str:
+        found: str = await in_the_way(symbol)
+        world.exchange.gateway.hidden = {"BTC": world.bot.worker.portfolio.position(symbol, "BTC")}
+        return found
 
-        world.bot.reconciling.in_the_way = sold_meanwhile  # type: ignore[method-assign]
-        answer = world.do(recover_in(world.bot, "BTC/USD"))
-        assert answer.phase_to == Phase.ERROR
-        assert "still holds" in answer.note
-    finally:
-        world.close()
+    world.bot.reconciling.in_the_way = sold_meanwhile  # type: ignore[method-assign]
+    answer = world.do(recover_in(world.bot, "BTC/USD"))
+    assert answer.phase_to == Phase.ERROR
+    assert "still holds" in answer.note
 
 
 def test_a_store_that_fails_ends_the_run_with_its_reason(world: LiveWorld) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from itertools import count
 from random import Random
 
@@ -96,8 +95,11 @@ class Member:
 
 
 class Cluster:
-    def __init__(self, url: str) -> None:
-        self.url = url
+    """Nodes on a database of their own. All that is begun in a test is in one event loop."""
+
+    def __init__(self, server: PostgresServer) -> None:
+        self.server = server
+        self.url = str(server.new_database())
         self.members: list[Member] = []
 
     async def add(
@@ -115,6 +117,13 @@ class Cluster:
         await register(line, accounts)
         await line.close()
 
+    async def accept_failover(self) -> list[str]:
+        line = Line(Address(self.url), "test", 5_000)
+        try:
+            return await accept_failover(line)
+        finally:
+            await line.close()
+
     async def execute(self, query: str) -> list[tuple[object, ...]]:
         line = Line(Address(self.url), "test", 5_000)
         try:
@@ -128,13 +137,24 @@ class Cluster:
                 pass
 
 
-@asynccontextmanager
-async def cluster(url: str) -> AsyncIterator[Cluster]:
-    made = Cluster(url)
-    try:
-        yield made
-    finally:
-        await asyncio.gather(*(member.stop() for member in made.members if not member.task.done()))
+def with_accounts(*accounts: str) -> Callable[[Callable[[Cluster], Awaitable[None]]], Callable[[PostgresServer], None]]:
+    """Play a test on a cluster whose database has these accounts, and stop the nodes that are left at its end."""
+
+    def played(play: Callable[[Cluster], Awaitable[None]]) -> Callable[[PostgresServer], None]:
+        async def on(made: Cluster) -> None:
+            try:
+                await made.register(*accounts)
+                await play(made)
+            finally:
+                await asyncio.gather(*(member.stop() for member in made.members if not member.task.done()))
+
+        def test(postgres: PostgresServer) -> None:
+            asyncio.run(on(Cluster(postgres)))
+
+        test.__doc__ = play.__doc__
+        return test
+
+    return played
 
 
 async def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
@@ -147,224 +167,167 @@ def loads(*members: Member) -> list[int]:
     return [len(member.running) for member in members]
 
 
-@pytest.fixture
-def url(postgres: PostgresServer) -> str:
-    return str(postgres.new_database())
-
-
 ACCOUNTS = [f"a{number}" for number in range(7)]
+MANY = [f"a{number:02}" for number in range(24)]
 
 
-def test_two_share_evenly_a_third_joins_and_both_leave(url: str) -> None:
-    async def main() -> None:
-        async with cluster(url) as made:
-            await made.register(*ACCOUNTS)
-            one = await made.add(ACCOUNTS)
-            await until(lambda: loads(one) == [7])
-            two = await made.add(ACCOUNTS)
-            await until(lambda: sorted(loads(one, two)) == [3, 4])
-            assert not one.running.keys() & two.running.keys()
-            stayed = set(one.running)
-            three = await made.add(ACCOUNTS)
-            await until(lambda: sorted(loads(one, two, three)) == [2, 2, 3])
-            assert set(one.running) <= stayed, "nothing moves without need"
+@with_accounts(*ACCOUNTS)
+async def test_two_share_evenly_a_third_joins_and_both_leave(made: Cluster) -> None:
+    one = await made.add(ACCOUNTS)
+    await until(lambda: loads(one) == [7])
+    two = await made.add(ACCOUNTS)
+    await until(lambda: sorted(loads(one, two)) == [3, 4])
+    assert not one.running.keys() & two.running.keys()
+    stayed = set(one.running)
+    three = await made.add(ACCOUNTS)
+    await until(lambda: sorted(loads(one, two, three)) == [2, 2, 3])
+    assert set(one.running) <= stayed, "nothing moves without need"
 
-            loop = asyncio.get_running_loop()
-            began = loop.time()
-            await two.stop()
-            await until(lambda: sorted(loads(one, three)) == [3, 4])
-            assert loop.time() - began < TTL / 1000, "handed over, not run out"
-            await one.stop()
-            await until(lambda: loads(three) == [7])
-            epochs = dict(await made.execute("SELECT account, epoch FROM accounts"))
-            assert all(tenure.lease.epoch == epochs[account] for account, tenure in three.running.items())
-
-    asyncio.run(main())
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    await two.stop()
+    await until(lambda: sorted(loads(one, three)) == [3, 4])
+    assert loop.time() - began < TTL / 1000, "handed over, not run out"
+    await one.stop()
+    await until(lambda: loads(three) == [7])
+    epochs = dict(await made.execute("SELECT account, epoch FROM accounts"))
+    assert all(tenure.lease.epoch == epochs[account] for account, tenure in three.running.items())
 
 
-def test_an_account_that_cannot_be_run_is_tried_again_and_keeps_nobody_else_waiting(url: str) -> None:
-    async def main() -> None:
-        async with cluster(url) as made:
-            await made.register("good", "bad")
-            member = await made.add(["good", "bad"])
-            member.fails["bad"] = ConfigError("there are no keys")
-            await until(lambda: len(member.told(Turn.TROUBLE, "bad")) >= 3)
-            assert "there are no keys" in member.told(Turn.TROUBLE)[0]
-            assert member.told(Turn.TAKEN, "good") == ["taken, epoch 1"]
-            other = await made.add(["good", "bad"])
-            await until(lambda: list(other.running) == ["bad"])
-            member.fails.clear()
-
-    asyncio.run(main())
+@with_accounts("good", "bad")
+async def test_an_account_that_cannot_be_run_is_tried_again_and_keeps_nobody_else_waiting(made: Cluster) -> None:
+    member = await made.add(["good", "bad"])
+    member.fails["bad"] = ConfigError("there are no keys")
+    await until(lambda: len(member.told(Turn.TROUBLE, "bad")) >= 3)
+    assert "there are no keys" in member.told(Turn.TROUBLE)[0]
+    assert member.told(Turn.TAKEN, "good") == ["taken, epoch 1"]
+    other = await made.add(["good", "bad"])
+    await until(lambda: list(other.running) == ["bad"])
+    member.fails.clear()
 
 
-def test_an_account_that_ends_by_itself_is_not_taken_again_at_once(url: str) -> None:
-    async def main() -> None:
-        async with cluster(url) as made:
-            await made.register("a")
-            member = await made.add(["a"])
-            member.hasty = True
-            await until(lambda: member.told(Turn.TROUBLE, "a"))
-            assert "it ended and was not told to" in member.told(Turn.TROUBLE, "a")[0]
-            member.hasty = False
-            await until(lambda: loads(member) == [1])
-
-    asyncio.run(main())
+@with_accounts("a")
+async def test_an_account_that_ends_by_itself_is_not_taken_again_at_once(made: Cluster) -> None:
+    member = await made.add(["a"])
+    member.hasty = True
+    await until(lambda: member.told(Turn.TROUBLE, "a"))
+    assert "it ended and was not told to" in member.told(Turn.TROUBLE, "a")[0]
+    member.hasty = False
+    await until(lambda: loads(member) == [1])
 
 
-def test_a_node_may_give_up_with_what_an_account_failed_with(url: str) -> None:
-    async def main() -> None:
-        async with cluster(url) as made:
-            await made.register("solo", "other")
-            member = await made.add(["solo", "other"], gives_up=lambda error: isinstance(error, ConfigError))
-            member.fails["solo"] = ConfigError("there are no keys")
-            with pytest.raises(ConfigError, match="no keys"):
-                await member.task
-            assert len(member.told(Turn.TAKEN, "solo")) == 1
-            assert await made.execute("SELECT account FROM accounts WHERE holder IS NOT NULL") == []
-            assert await made.execute("SELECT worker FROM workers") == []
-
-    asyncio.run(main())
+@with_accounts("solo", "other")
+async def test_a_node_may_give_up_with_what_an_account_failed_with(made: Cluster) -> None:
+    member = await made.add(["solo", "other"], gives_up=lambda error: isinstance(error, ConfigError))
+    member.fails["solo"] = ConfigError("there are no keys")
+    with pytest.raises(ConfigError, match="no keys"):
+        await member.task
+    assert len(member.told(Turn.TAKEN, "solo")) == 1
+    assert await made.execute("SELECT account FROM accounts WHERE holder IS NOT NULL") == []
+    assert await made.execute("SELECT worker FROM workers") == []
 
 
-def test_who_loses_one_account_goes_on_with_the_others(url: str) -> None:
-    async def main() -> None:
-        async with cluster(url) as made:
-            await made.register("a", "b", "c")
-            member = await made.add(["a", "b", "c"])
-            await until(lambda: loads(member) == [3])
-            lost = member.running["b"]
-            kept = {account: member.running[account] for account in ("a", "c")}
-            await made.execute("UPDATE accounts SET epoch = epoch + 1, holder = 'thief' WHERE account = 'b'")
-            await until(lambda: member.told(Turn.LOST))
-            assert not lost.may_act()
-            assert [one.account for one in member.news if one.what is Turn.LOST] == ["b"]
-            assert member.running == kept
-            await until(lambda: "b" in member.running)
-            assert member.running["b"].lease.epoch == 3, "taken again once the thief's lease ran out"
-
-    asyncio.run(main())
+@with_accounts("a", "b", "c")
+async def test_who_loses_one_account_goes_on_with_the_others(made: Cluster) -> None:
+    member = await made.add(["a", "b", "c"])
+    await until(lambda: loads(member) == [3])
+    lost = member.running["b"]
+    kept = {account: member.running[account] for account in ("a", "c")}
+    await made.execute("UPDATE accounts SET epoch = epoch + 1, holder = 'thief' WHERE account = 'b'")
+    await until(lambda: member.told(Turn.LOST))
+    assert not lost.may_act()
+    assert [one.account for one in member.news if one.what is Turn.LOST] == ["b"]
+    assert member.running == kept
+    await until(lambda: "b" in member.running)
+    assert member.running["b"].lease.epoch == 3, "taken again once the thief's lease ran out"
 
 
-def test_what_finds_itself_fenced_is_lost_and_not_a_failure(url: str) -> None:
-    async def main() -> None:
-        async with cluster(url) as made:
-            await made.register("a")
-            member = await made.add(["a"])
-            member.fails["a"] = StoreFencedError("another worker has it")
-            await until(lambda: member.told(Turn.LOST, "a"))
-            assert member.told(Turn.TROUBLE) == []
-            member.fails.clear()
-
-    asyncio.run(main())
+@with_accounts("a")
+async def test_what_finds_itself_fenced_is_lost_and_not_a_failure(made: Cluster) -> None:
+    member = await made.add(["a"])
+    member.fails["a"] = StoreFencedError("another worker has it")
+    await until(lambda: member.told(Turn.LOST, "a"))
+    assert member.told(Turn.TROUBLE) == []
+    member.fails.clear()
 
 
-def test_an_account_that_does_not_stop_is_interrupted(url: str) -> None:
-    async def main() -> None:
-        async with cluster(url) as made:
-            await made.register("a")
-            member = await made.add(["a"])
-            member.stubborn = True
-            await until(lambda: loads(member) == [1])
-            await member.stop()
-            assert member.told(Turn.HANDED_OVER, "a")
-            assert await made.execute("SELECT holder FROM accounts") == [(None,)]
-            assert await made.execute("SELECT worker FROM workers") == []
-
-    asyncio.run(main())
+@with_accounts("a")
+async def test_an_account_that_does_not_stop_is_interrupted(made: Cluster) -> None:
+    member = await made.add(["a"])
+    member.stubborn = True
+    await until(lambda: loads(member) == [1])
+    await member.stop()
+    assert member.told(Turn.HANDED_OVER, "a")
+    assert await made.execute("SELECT holder FROM accounts") == [(None,)]
+    assert await made.execute("SELECT worker FROM workers") == []
 
 
-def test_workers_that_serve_different_accounts_leave_nothing_unheld(url: str) -> None:
-    async def main() -> None:
-        async with cluster(url) as made:
-            await made.register("a", "b", "c", "d")
-            one = await made.add(["a", "b", "c"])
-            two = await made.add(["c", "d"])
-            await until(lambda: loads(one, two) == [2, 2])
-            assert set(one.running) == {"a", "b"}
-
-    asyncio.run(main())
+@with_accounts("a", "b", "c", "d")
+async def test_workers_that_serve_different_accounts_leave_nothing_unheld(made: Cluster) -> None:
+    one = await made.add(["a", "b", "c"])
+    two = await made.add(["c", "d"])
+    await until(lambda: loads(one, two) == [2, 2])
+    assert set(one.running) == {"a", "b"}
 
 
-def test_a_database_with_another_history_is_not_traded_in_until_somebody_says_so(url: str) -> None:
-    async def main() -> None:
-        async with cluster(url) as made:
-            await made.register("a", "b")
-            member = await made.add(["a", "b"])
-            await until(lambda: loads(member) == [2])
-            await made.execute("UPDATE accounts SET timeline = 'before' WHERE account = 'a'")
-            await until(lambda: member.told(Turn.LOST, "a"))
-            await until(lambda: member.told(Turn.TROUBLE, "a"))
-            assert "accept-failover" in member.told(Turn.TROUBLE, "a")[0]
-            expired = "SELECT 1 FROM accounts WHERE account = 'a' AND expires_at < clock_timestamp() - interval '0.5 s'"
-            await made.until_row(expired)
-            assert list(member.running) == ["b"], "however long its lease has run out"
-            line = Line(Address(url), "test", 5_000)
-            assert await accept_failover(line) == ["a"]
-            await line.close()
-            await until(lambda: loads(member) == [2])
-
-    asyncio.run(main())
+@with_accounts("a", "b")
+async def test_a_database_with_another_history_is_not_traded_in_until_somebody_says_so(made: Cluster) -> None:
+    member = await made.add(["a", "b"])
+    await until(lambda: loads(member) == [2])
+    await made.execute("UPDATE accounts SET timeline = 'before' WHERE account = 'a'")
+    await until(lambda: member.told(Turn.LOST, "a"))
+    await until(lambda: member.told(Turn.TROUBLE, "a"))
+    assert "accept-failover" in member.told(Turn.TROUBLE, "a")[0]
+    expired = "SELECT 1 FROM accounts WHERE account = 'a' AND expires_at < clock_timestamp() - interval '0.5 s'"
+    await made.until_row(expired)
+    assert list(member.running) == ["b"], "however long its lease has run out"
+    assert await made.accept_failover() == ["a"]
+    await until(lambda: loads(member) == [2])
 
 
-def test_a_promoted_standby_is_another_history(postgres: PostgresServer, url: str) -> None:
+@with_accounts("a")
+async def test_a_promoted_standby_is_another_history(made: Cluster) -> None:
     def fail_over() -> None:
-        postgres.stop()
-        (postgres.folder / "data" / "standby.signal").touch()
-        postgres.start()
-        postgres.execute("SELECT pg_promote()")
+        made.server.stop()
+        (made.server.folder / "data" / "standby.signal").touch()
+        made.server.start()
+        made.server.execute("SELECT pg_promote()")
 
-    async def main() -> None:
-        async with cluster(url) as made:
-            await made.register("a")
-            member = await made.add(["a"])
-            await until(lambda: loads(member) == [1])
-            tenure = member.running["a"]
-            await asyncio.to_thread(fail_over)
-            await until(lambda: any("accept-failover" in text for text in member.told(Turn.TROUBLE, "a")))
-            assert not tenure.may_act()
-            assert loads(member) == [0]
-            line = Line(Address(url), "test", 5_000)
-            assert await accept_failover(line) == ["a"]
-            assert await accept_failover(line) == []
-            await line.close()
-            await until(lambda: loads(member) == [1])
-
-    asyncio.run(main())
+    member = await made.add(["a"])
+    await until(lambda: loads(member) == [1])
+    tenure = member.running["a"]
+    await asyncio.to_thread(fail_over)
+    await until(lambda: any("accept-failover" in text for text in member.told(Turn.TROUBLE, "a")))
+    assert not tenure.may_act()
+    assert loads(member) == [0]
+    assert await made.accept_failover() == ["a"]
+    assert await made.accept_failover() == []
+    await until(lambda: loads(member) == [1])
 
 
-def test_a_database_that_goes_away_is_waited_for(postgres: PostgresServer, url: str) -> None:
-    async def main() -> None:
-        async with cluster(url) as made:
-            await made.register("a")
-            member = await made.add(["a"])
-            await until(lambda: loads(member) == [1])
-            tenure = member.running["a"]
-            postgres.kill()
-            try:
-                await until(lambda: not tenure.may_act())
-                assert len(member.told(Turn.TROUBLE)) >= 1
-            finally:
-                await asyncio.to_thread(postgres.start)
-            await until(lambda: member.told(Turn.WELL_AGAIN))
-            await until(lambda: loads(member) == [1] and next(iter(member.running.values())).may_act())
-
-    asyncio.run(main())
+@with_accounts("a")
+async def test_a_database_that_goes_away_is_waited_for(made: Cluster) -> None:
+    member = await made.add(["a"])
+    await until(lambda: loads(member) == [1])
+    tenure = member.running["a"]
+    made.server.kill()
+    try:
+        await until(lambda: not tenure.may_act())
+        assert len(member.told(Turn.TROUBLE)) >= 1
+    finally:
+        await asyncio.to_thread(made.server.start)
+    await until(lambda: member.told(Turn.WELL_AGAIN))
+    await until(lambda: loads(member) == [1] and next(iter(member.running.values())).may_act())
 
 
-def test_many_accounts_are_begun_and_handed_over_at_a_pace(url: str) -> None:
-    async def main() -> None:
-        accounts = [f"a{number:02}" for number in range(24)]
-        slow = msgspec.structs.replace(SETTINGS, pace=3)
-        async with cluster(url) as made:
-            await made.register(*accounts)
-            one = await made.add(accounts, slow)
-            await until(lambda: loads(one) == [24])
-            assert max(one.leases.taken) == 3
-            two = await made.add(accounts, slow)
-            await until(lambda: loads(one, two) == [12, 12])
-            assert len(one.told(Turn.HANDED_OVER)) == 12
-            assert max(two.leases.taken) <= 3
-            assert two.told(Turn.HANDED_OVER) == []
-
-    asyncio.run(main())
+@with_accounts(*MANY)
+async def test_many_accounts_are_begun_and_handed_over_at_a_pace(made: Cluster) -> None:
+    slow = msgspec.structs.replace(SETTINGS, pace=3)
+    one = await made.add(MANY, slow)
+    await until(lambda: loads(one) == [24])
+    assert max(one.leases.taken) == 3
+    two = await made.add(MANY, slow)
+    await until(lambda: loads(one, two) == [12, 12])
+    assert len(one.told(Turn.HANDED_OVER)) == 12
+    assert max(two.leases.taken) <= 3
+    assert two.told(Turn.HANDED_OVER) == []
