@@ -201,7 +201,7 @@ class Dispatcher:
         left = len(instance.snapshot.deferred) + MAX_RAISED
         while place < len(instance.snapshot.deferred):
             waiting = instance.snapshot.deferred[place]
-            if isinstance(machine.table[instance.phase][waiting.event], Defer):
+            if isinstance(machine.definition.table[instance.phase][waiting.event], Defer):
                 place += 1
                 continue
             payload = msgspec.json.decode(waiting.payload, type=machine.definition.events[waiting.event].payload)
@@ -286,6 +286,7 @@ class _Step(Context[Any], eq=False, gc=False):
     """The work on one event, until it is a commit or is thrown away. Handlers see the surroundings that it is."""
 
     changed: bool = False
+    """Whether the snapshot is another one, although the event was not handled."""
     requested: tuple[Intent, ...] = ()
     raised: tuple[str, ...] = ()
 
@@ -294,10 +295,7 @@ class _Step(Context[Any], eq=False, gc=False):
         instance = self._of
         snapshot, machine = instance.snapshot, instance.machine
         phase, data, payload = snapshot.phase, snapshot.data, ctx.payload
-        cell = machine.table[phase][ctx.event]
-        if type(cell) is not tuple:
-            return self._without_branch(ctx, identity, cell)
-        for bound in cell:
+        for bound in machine.branches[phase][ctx.event]:
             for guard, wanted in bound.guards:
                 answer = guard(data, payload, self)
                 if answer is not wanted:
@@ -307,11 +305,12 @@ class _Step(Context[Any], eq=False, gc=False):
             else:
                 break
         else:
-            raise DispatchError(f"no row of {phase}/{ctx.event} applies, and there is no else")
-        branch = bound.branch
-        if branch.ignored is not None:
-            return self.record(ctx, identity, Outcome.IGNORED, branch=branch.id, reason=branch.ignored)
-        target = bound.target or machine.history_target(phase, branch, snapshot.history)
+            return self._without_branch(ctx, identity)
+        branch, target = bound.branch, bound.target
+        if target is None:
+            if branch.ignored is not None:
+                return self.record(ctx, identity, Outcome.IGNORED, branch=branch.id, reason=branch.ignored)
+            target = machine.history_target(phase, branch, snapshot.history)
         for action in target.do:
             action(data, payload, self)
         if not bound.internal:
@@ -330,7 +329,6 @@ class _Step(Context[Any], eq=False, gc=False):
         requested = tuple([f"{effect}/{self.ask(effect)}" for effect in target.request]) if target.request else ()
         if target.raises:
             self.raised += target.raises
-        self.changed = True
         return AuditRow(
             instance.name,
             instance.version,
@@ -366,13 +364,17 @@ class _Step(Context[Any], eq=False, gc=False):
             rows.append(row)
         return rows
 
-    def _without_branch(self, ctx: EventContext, identity: str, cell: Defer | Ignore | Reject) -> AuditRow:
+    def _without_branch(self, ctx: EventContext, identity: str) -> AuditRow:
+        instance = self._of
+        cell = instance.machine.definition.table[instance.phase][ctx.event]
+        if isinstance(cell, tuple):
+            raise DispatchError(f"no row of {instance.phase}/{ctx.event} applies, and there is no else")
         if isinstance(cell, Ignore):
             return self.record(ctx, identity, Outcome.IGNORED, reason=cell.reason)
         if isinstance(cell, Reject):
             return self.record(ctx, identity, Outcome.REJECTED, reason=cell.reason)
         waiting = DeferredEvent(ctx.event, ctx.at, identity, msgspec.Raw(_encode(ctx.payload)))
-        self._of.snapshot.deferred.append(waiting)
+        instance.snapshot.deferred.append(waiting)
         self.changed = True
         return self.record(ctx, identity, Outcome.DEFERRED)
 

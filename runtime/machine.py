@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from runtime.definition import Branch, Defer, Ignore, MachineDefinition, PhaseDefinition, Reject, Timeout
+from runtime.definition import Branch, Cell, MachineDefinition, PhaseDefinition, Timeout
 from runtime.errors import DispatchError, HandlerError
 from runtime.naming import naming
 from runtime.read_back import read_back_check
@@ -69,15 +69,13 @@ class BoundTarget:
 
 @dataclass(frozen=True, slots=True)
 class BoundBranch:
-    """A row with its guards bound. `target` is None where the group's history decides."""
+    """A row with its guards bound. `target` is None where the group's history decides, and where the row says that
+    the event is ignored."""
 
     branch: Branch
     guards: tuple[tuple[Handler, bool], ...]
     target: BoundTarget | None
     internal: bool
-
-
-BoundCell = tuple[BoundBranch, ...] | Defer | Ignore | Reject
 
 
 class Machine:
@@ -102,19 +100,20 @@ class Machine:
         self._ways: dict[tuple[str, Branch, str | None], BoundTarget] = {}
         self._decoder = msgspec.json.Decoder(Snapshot[definition.data])  # type: ignore[name-defined]
         self._is_read_back = read_back_check(definition.data)
-        self.table: Mapping[str, Mapping[str, BoundCell]] = {
+        self.branches: Mapping[str, Mapping[str, tuple[BoundBranch, ...]]] = {
             phase: {event: self._bind_cell(phase, cell) for event, cell in row.items()}
             for phase, row in definition.table.items()
         }
+        """The rows of each cell of the table; none where the cell is one word."""
 
-    def _bind_cell(self, phase: str, cell: tuple[Branch, ...] | Defer | Ignore | Reject) -> BoundCell:
+    def _bind_cell(self, phase: str, cell: Cell) -> tuple[BoundBranch, ...]:
         if not isinstance(cell, tuple):
-            return cell
+            return ()
         return tuple(self._bind_branch(phase, branch) for branch in cell)
 
     def _bind_branch(self, phase: str, branch: Branch) -> BoundBranch:
         guards = tuple((self._guards[name], wanted) for name, wanted in branch.guards)
-        if branch.history:
+        if branch.history or branch.ignored is not None:
             return BoundBranch(branch, guards, None, internal=False)
         return BoundBranch(branch, guards, self.way(phase, branch, branch.to), internal=branch.to is None)
 
@@ -172,8 +171,7 @@ class Machine:
                 not of its type. Better now, with the instance unchanged, than when it must be restored.
         """
         raw = _encode(snapshot)
-        timer = snapshot.timer
-        if (timer is None or type(timer.due_at) is int) and self._is_read_back(snapshot.data):
+        if self._is_read_back(snapshot.data):
             return raw
         try:
             found = self.decode(raw)
@@ -188,13 +186,19 @@ class Machine:
         return self._decoder.decode(raw)
 
     def timer_for(self, timeout: Timeout | None, snapshot: Snapshot[Any], now: int) -> Timer | None:
-        """The timer of the phase that is being entered."""
+        """The timer of the phase that is being entered.
+
+        Raises:
+            DispatchError: it counts from a datum that is no instant.
+        """
         if timeout is None:
             return None
         start = now
         if timeout.since is not None:
             since = getattr(snapshot.data, timeout.since)
             start = now if since is None else since
+            if type(start) is not int:
+                raise DispatchError(f"the timer of {snapshot.phase} counts from {timeout.since}, which is {start!r}")
         return Timer(timeout.raises, start + getattr(self.config, timeout.after), snapshot.generation)
 
 

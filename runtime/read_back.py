@@ -65,7 +65,9 @@ class _Writer:
             case inspect.DecimalType():
                 return "type(value) is Decimal and value.is_finite()"
             case inspect.UnionType(types):
-                return " or ".join(f"({self._expression(one)})" for one in types)
+                # None first: most of what may be missing is, most of the time.
+                ordered = sorted(types, key=lambda one: not isinstance(one, inspect.NoneType))
+                return " or ".join(f"({self._expression(one)})" for one in ordered)
             case inspect.StructType(kind):
                 return f"type(value) is {self._name(kind)} and {self._struct(wanted)}(value)"
             case inspect.ListType(item, None, None):
