@@ -68,10 +68,11 @@ class World:
         deposits: dict[str, Decimal] = DEPOSITS,
         markets: Sequence[Market] = (BTC, ETH),
         now: int = START,
+        grouped: bool = False,
     ) -> None:
         self.settings = PaperSettings(tuple(markets), deposits, seed, profile, participation=Decimal("0.1"))
         prices = {market.symbol: path_of(*(shapes or (FLAT,) * 10), symbol=market.symbol) for market in markets}
-        self.exchange = PaperExchange(path, self.settings, prices)
+        self.exchange = PaperExchange(path, self.settings, prices, grouped=grouped)
         self.clock = VirtualClock(now)
         self.gateway = PaperGateway(self.exchange, self.clock)
         self.reports: list[tuple[int, OrderState]] = []

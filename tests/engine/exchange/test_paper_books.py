@@ -79,6 +79,31 @@ def test_the_size_of_the_steps_and_restarts_do_not_matter(
 
 
 @settings(max_examples=40, deadline=None)
+@given(scripts(), st.lists(st.tuples(st.integers(START, ROUGH_END), st.booleans()), max_size=12).map(sorted), profiles)
+def test_what_a_group_did_not_keep_is_played_again_to_the_same_end(
+    script: list[Step], cuts: list[tuple[int, bool]], profile: FaultProfile
+) -> None:
+    with folder() as path:
+        at_once = played(path / "once", script, [], profile)
+        world, kept = World(path / "x", *ROUGH, profile=profile, grouped=True), START - 1
+        before = kept
+        for at, keeps in (*cuts, (ROUGH_END, True)):
+            send(world.exchange, script, before, at)
+            world.exchange.advance(at)
+            before = at
+            if keeps:
+                world.exchange.flush()
+                kept = at
+            else:
+                world.exchange.close()
+                world, before = World(path / "x", *ROUGH, profile=profile, grouped=True), kept
+        with world:
+            assert books(world.exchange) == at_once
+        with World(path / "x", *ROUGH, profile=profile) as world:
+            assert books(world.exchange) == at_once
+
+
+@settings(max_examples=40, deadline=None)
 @given(scripts(), profiles)
 def test_the_next_event_is_announced_exactly(script: list[Step], profile: FaultProfile) -> None:
     """Going from event to event gives the same books as going by the second, and each event changes something."""
