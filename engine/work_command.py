@@ -45,7 +45,11 @@ async def work(options: WorkOptions, environment: Mapping[str, str], tell: Tell)
             raise ConfigError(f"--new-key {name}: there is no such account in {options.accounts}.")
     live: dict[str, list[tuple[str, str]]] = {}
     stopping, interrupted = stop_signals()
-    async with sharing(options.url, options.name, options.lease, tell, connections=options.connections) as shared:
+    async with sharing(
+        options.url, options.name, options.lease, tell, stopping, connections=options.connections
+    ) as shared:
+        if shared is None:
+            return Stopped(interrupted(), ())
 
         async def run_account(tenure: Tenure) -> None:
             name = tenure.lease.account
@@ -96,9 +100,14 @@ async def trade_shared(options: SharedTrade, environment: Mapping[str, str], tel
     live: list[tuple[str, str]] = []
     stopping, interrupted = stop_signals()
 
-    async def run_account(tenure: Tenure) -> None:
-        live[:] = await shared.run_bot(plan, tenure, lambda bot: prepare_patiently(bot, shared.tell_of(""), stopping))
+    async with sharing(options.url, None, options.lease, tell, stopping, connections=2) as shared:
+        if shared is None:
+            return Stopped(interrupted(), ())
 
-    async with sharing(options.url, None, options.lease, tell, connections=2) as shared:
+        async def run_account(tenure: Tenure) -> None:
+            live[:] = await shared.run_bot(
+                plan, tenure, lambda bot: prepare_patiently(bot, shared.tell_of(""), stopping)
+            )
+
         await shared.hold([name], run_account, stopping, gives_up=lambda error: not isinstance(error, StoreFencedError))
     return Stopped(interrupted(), tuple(live))

@@ -11,6 +11,10 @@ class StoreError(PhasewrightError):
     """The database cannot be used, or can no longer be written. Nothing of the attempted commit is in it."""
 
 
+class StoreAwayError(StoreError):
+    """The database does not answer, or not yet. It may later."""
+
+
 class StoreConflictError(StoreError):
     """Somebody else has written to an instance since it was loaded; a decision based on the old state was refused."""
 

@@ -16,7 +16,7 @@ from psycopg import Connection
 from psycopg.conninfo import conninfo_to_dict
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from runtime.errors import StoreError, StoreIntegrityError
+from runtime.errors import StoreAwayError, StoreError, StoreIntegrityError
 from runtime.postgres.values import original, storable
 from runtime.postgres.watched import WatchedConnection
 
@@ -108,7 +108,8 @@ def explained(address: Address, wish: str) -> Iterator[None]:
             raise StoreIntegrityError(
                 f"{address}: cannot {wish}: {_text(error)}. No row can hold such a value; nothing was written."
             ) from None
-        raise StoreError(f"{address}: cannot {wish}: {_text(error)}. {_advice(error)}") from None
+        kind = StoreAwayError if _is_away(error) else StoreError
+        raise kind(f"{address}: cannot {wish}: {_text(error)}. {_advice(error)}") from None
     except (ValueError, TypeError, ArithmeticError) as error:
         advice = (
             "Something else than this program has written to the database; restore a backup."
@@ -140,7 +141,8 @@ class Database:
             own limit, infinite if that sets none.
 
     Raises:
-        StoreError: it cannot be reached, or its schema is not the one that this program knows, or it takes no writes
+        StoreAwayError: it cannot be reached.
+        StoreError: it refuses this user, its schema is not the one that this program knows, or it takes no writes
             (unless `read_only`).
     """
 
@@ -296,6 +298,24 @@ _BY_WORDS = (
     (("starting up", "shutting down", "recovery"), _BY_CLASS["57"]),
 )
 _UNREACHABLE = "Check that the server runs, and that host and port are right."
+
+
+_AWAY_STATES = ("08", "57P", "53300")
+_AWAY_WORDS = (
+    *("refused", "timeout", "timed out", "no answer", "closed the connection", "connection reset", "terminated"),
+    *("unreachable", "no route", "no such file", "starting up", "shutting down", "too many", "remaining connection"),
+)
+_WRONG_WORDS = ("authentication", "no password", "pg_hba", "does not exist", "permission denied", "certificate")
+
+
+def _is_away(error: psycopg.Error) -> bool:
+    """Whether the same may go well later without anybody doing something to what is configured. What goes wrong while
+    connecting comes from libpq without a code, and of each address in turn."""
+    if error.sqlstate:
+        return error.sqlstate.startswith(_AWAY_STATES)
+    text = str(error).lower()
+    away = isinstance(error, PoolTimeout) or any(word in text for word in _AWAY_WORDS)
+    return away and not any(word in text for word in _WRONG_WORDS)
 
 
 def _advice(error: psycopg.Error) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import psycopg
 
-from runtime.errors import StoreError
+from runtime.errors import StoreAwayError, StoreError
 from runtime.postgres.connection import Address, explained
 from runtime.postgres.watched import WatchedAsyncConnection
 
@@ -49,7 +49,7 @@ class Line:
                     return [] if cursor.description is None else await cursor.fetchall()
             except TimeoutError:
                 await self.close()
-                raise StoreError(
+                raise StoreAwayError(
                     f"{self.address}: cannot {wish}: no answer in {self._patience:g} s. Check that the server runs, "
                     "and the network to it."
                 ) from None

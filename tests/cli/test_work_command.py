@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from breaking_wire import BreakingWire  # type: ignore[import-not-found]
 from conftest import Done, phasewright  # type: ignore[import-not-found]
 from live_processes import PATIENCE, QUICK, Process, Venue  # type: ignore[import-not-found]
 from postgres_server import PostgresServer  # type: ignore[import-not-found]
@@ -131,6 +132,31 @@ def test_workers_share_accounts_take_over_and_hand_over(cluster: Cluster) -> Non
     assert "broken" in shown.out
     check_sending(cluster, three, first)
     assert three.end(signal.SIGINT) == 130
+
+
+def test_a_worker_waits_for_a_database_that_is_away_and_not_for_one_that_there_is_none_of(
+    cluster: Cluster, postgres: PostgresServer
+) -> None:
+    wire = BreakingWire(postgres.port)
+    wire.go_down()
+    right = cluster.url
+    cluster.url = re.sub(r":\d+/", f":{wire.port}/", right)
+    try:
+        one, two = cluster.work("one"), cluster.work("two")
+        assert "nothing is traded from here meanwhile" in one.wait_for("Waiting for it")
+        two.wait_for("Waiting for it")
+        assert two.end(signal.SIGTERM) == 0
+        assert "Stopped. No order is live at an exchange." in two.lines[-1]
+        wire.come_up()
+        one.wait_for("the database answers")
+        one.wait_for(f"{cluster.names[0]}  taken")
+        assert one.end(signal.SIGTERM) == 0
+    finally:
+        wire.close()
+    cluster.url = right + "-misspelt"
+    refused = cluster.ask("work", "--accounts", "accounts.toml")
+    assert refused.status == 1
+    assert "does not exist" in refused.err
 
 
 def test_a_standby_takes_over_an_order_whose_answer_nobody_heard(cluster: Cluster) -> None:
