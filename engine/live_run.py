@@ -46,6 +46,9 @@ _WORTH_A_LOOK = {
     "CANCEL_OUTCOME_UNKNOWN",
     "RECONCILED",
 }
+_SUBMITTING = (Phase.PLACE_BUY, Phase.PLACE_SELL)
+_ANSWERS = 5_000
+"""How long (ms) a bot that is told to stop waits for the answers to its orders."""
 
 
 class LiveRun:
@@ -186,8 +189,11 @@ class LiveRun:
 
     # -- running ---------------------------------------------------------------------------------------------------
 
-    async def run(self, stopping: asyncio.Event) -> None:
+    async def run(self, stopping: asyncio.Event, may_act: Callable[[], bool] = lambda: True) -> None:
         """Trade until `stopping` is set. Safe to kill at any moment.
+
+        Args:
+            may_act: whether the account is still this process's to trade on.
 
         Raises:
             TradeError: the exchange refuses the key.
@@ -211,6 +217,27 @@ class LiveRun:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+        await self._hear_answers(may_act)
+
+    async def _hear_answers(self, may_act: Callable[[], bool]) -> None:
+        """Wait, and not for long, for the answers to orders that are on their way. Whoever goes on without them must
+        wait until the exchange can no longer come to have them."""
+        heard = asyncio.Event()
+        working = asyncio.create_task(self.worker.run(heard))
+        alarm = asyncio.create_task(self._clocks.sleep(_ANSWERS))
+        try:
+            while may_act() and self._is_submitting() and not alarm.done() and not working.done():
+                self._changed.clear()
+                changed = asyncio.create_task(self._changed.wait())
+                await asyncio.wait((changed, alarm, working), return_when=asyncio.FIRST_COMPLETED)
+                changed.cancel()
+        finally:
+            heard.set()
+            alarm.cancel()
+            await working
+
+    def _is_submitting(self) -> bool:
+        return any(instance.phase in _SUBMITTING for instance in self.worker.instances.values())
 
     async def close(self) -> None:
         """Finish the commit that is being written and let everything go. Orders that are live stay live."""

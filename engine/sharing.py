@@ -9,18 +9,20 @@ import secrets
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
+from itertools import chain, repeat
 from random import Random
+from typing import TypeVar
 
 import msgspec
 
 from engine.ccxt_exchange import CcxtMarket
 from engine.live_account import Account, Mode, check_account, mark
 from engine.live_bot import Plan, open_bot
-from engine.live_notices import Notice, Tell, What
+from engine.live_notices import Notice, Tell, What, clause
 from engine.live_run import LiveRun
 from engine.stores import ACCOUNT
-from runtime.clock import SystemClock
-from runtime.errors import StoreError, StoreIntegrityError
+from runtime.clock import Clock, SystemClock
+from runtime.errors import StoreAwayError, StoreError, StoreIntegrityError
 from runtime.node import News, Node, NodeSettings, RunAccount, Tenure, Turn
 from runtime.postgres import inbox, leases
 from runtime.postgres.connection import Database
@@ -30,7 +32,11 @@ from runtime.postgres.leases import PostgresLeases, register
 from runtime.postgres.line import Line
 from runtime.postgres.store import PostgresStore
 
+AnswerT = TypeVar("AnswerT")
 Prepare = Callable[[LiveRun], Awaitable[object]]
+
+_PAUSES = (500, 1_000, 2_000, 5_000)
+"""Pauses (ms) between two tries to reach a database that is away, the last one for ever."""
 
 _WHAT = {
     Turn.TAKEN: What.NOTE,
@@ -67,9 +73,12 @@ class Sharing:
         self._feed = InboxFeed(database.address, worker, self._clock, self._told_of_message)
 
     async def beyond(self, accounts: Iterable[str]) -> list[str]:
-        """The database's accounts that are none of these."""
+        """The database's accounts that are none of these, as far as it answers."""
         query = "SELECT account FROM accounts WHERE account <> ALL (%s) ORDER BY account"
-        return [account for (account,) in await self._line.execute("read the accounts", query, [list(accounts)])]
+        try:
+            return [account for (account,) in await self._line.execute("read the accounts", query, [list(accounts)])]
+        except StoreAwayError:
+            return []
 
     async def hold(
         self,
@@ -80,7 +89,13 @@ class Sharing:
         gives_up: Callable[[Exception], bool] = lambda _: False,
     ) -> None:
         """Hold a fair share of the accounts until `stopping` is set."""
-        await register(self._line, accounts)
+
+        async def registered() -> bool:
+            await register(self._line, accounts)
+            return True
+
+        if not await patiently(registered, self._clock, self._tell, stopping):
+            return
         settings = NodeSettings(ttl=self._ttl)
         node = Node(self._leases, accounts, run_account, self._clock, Random(), self._told, settings, gives_up=gives_up)
         listeners = {leases.CHANNEL: lambda _: node.look(), inbox.CHANNEL: self._feed.hint}
@@ -130,7 +145,7 @@ class Sharing:
             self.tell_of(account)(Notice(bot.clock.now(), What.STARTED, "", "", opening))
             await bot.start()
             with self._feed.attached(tenure.lease, bot.worker):
-                await bot.run(tenure.stopping)
+                await bot.run(tenure.stopping, tenure.may_act)
             return bot.live_orders()
         finally:
             await bot.close()
@@ -176,21 +191,53 @@ class Sharing:
 
 
 @asynccontextmanager
-async def sharing(url: str, name: str | None, ttl: int, tell: Tell, *, connections: int) -> AsyncIterator[Sharing]:
-    """Share the database at `url` with other processes.
+async def sharing(
+    url: str, name: str | None, ttl: int, tell: Tell, stopping: asyncio.Event, *, connections: int
+) -> AsyncIterator[Sharing | None]:
+    """Share the database at `url` with other processes. One that does not answer is waited for; None when told to stop
+    before it did.
 
     Raises:
-        StoreError: it cannot be reached, or has other tables than this program knows.
+        StoreError: it refuses this user, or has other tables than this program knows.
     """
     worker = worker_name(name)
     # It takes seconds, in which no lease would be renewed if it were done for the first account.
     importlib.import_module("ccxt.pro")
-    database = await asyncio.to_thread(Database, url, worker, connections=connections)
+
+    async def reach() -> Database:
+        return await asyncio.to_thread(Database, url, worker, connections=connections)
+
+    database = await patiently(reach, SystemClock(), tell, stopping)
+    if database is None:
+        yield None
+        return
     shared = Sharing(database, worker, ttl, tell)
     try:
         yield shared
     finally:
         await shared.close()
+
+
+async def patiently(
+    ask: Callable[[], Awaitable[AnswerT]], clock: Clock, tell: Tell, stopping: asyncio.Event
+) -> AnswerT | None:
+    """What `ask` returns, asked again as long as the database is away; None when told to stop before it answered."""
+    told = ""
+    for pause in chain(_PAUSES, repeat(_PAUSES[-1])):
+        try:
+            answer = await ask()
+        except StoreAwayError as error:
+            if str(error) != told:
+                told = str(error)
+                text = f"{clause(told)}. Waiting for it; nothing is traded from here meanwhile (Ctrl-C ends)"
+                tell(Notice(clock.now(), What.TROUBLE, "", "", text))
+            if not await _before(stopping, clock.sleep_until(clock.now() + pause)):
+                return None
+        else:
+            if told:
+                tell(Notice(clock.now(), What.WELL_AGAIN, "", "", "the database answers"))
+            return answer
+    raise AssertionError
 
 
 async def _before(stopping: asyncio.Event, work: Awaitable[object]) -> bool:

@@ -211,6 +211,7 @@ class LiveWorld:
     ) -> None:
         self.symbols = symbols or ("BTC/USD",)
         self.settings, self.live = settings, live
+        self.may_act = True
         self.clock = AnchoredVirtualClock(START + begin * MINUTE + 500)
         bars = {symbol: series(symbol, closes) for symbol in self.symbols}
         paper = PaperSettings(
@@ -261,7 +262,7 @@ class LiveWorld:
             await bot.prepare()
             self._stopping = asyncio.Event()
             await bot.start()
-            self._running = asyncio.create_task(bot.run(self._stopping))
+            self._running = asyncio.create_task(bot.run(self._stopping, lambda: self.may_act))
 
         self.do(begin())
         return bot

@@ -178,6 +178,36 @@ def test_a_stop_tells_of_the_orders_that_stay_live(make_world: MakeWorld) -> Non
     assert world.data().entry_order.client_order_id == order
 
 
+def test_whoever_stops_hears_the_answer_to_its_order_first(make_world: MakeWorld) -> None:
+    world = make_world(profile=msgspec.structs.replace(SLOW, up_ms=(1_000, 1_000), down_ms=(1_000, 1_000)))
+    world.start()
+    world.wait_for(lambda: world.phase() == Phase.PLACE_BUY)
+    began = world.clock.now()
+    world.stop()
+    assert world.phase() not in (Phase.PLACE_BUY, Phase.BUY_UNKNOWN)
+    assert world.clock.now() - began < 3_000
+
+
+def test_an_answer_that_does_not_come_is_not_waited_for_long(make_world: MakeWorld) -> None:
+    world = make_world(profile=msgspec.structs.replace(SLOW, up_ms=(60_000, 60_000)))
+    world.start()
+    world.wait_for(lambda: world.phase() == Phase.PLACE_BUY)
+    began = world.clock.now()
+    world.stop()
+    assert world.phase() == Phase.PLACE_BUY
+    assert world.clock.now() - began == 5_000
+
+
+def test_whoever_has_lost_the_account_waits_for_no_answer(make_world: MakeWorld) -> None:
+    world = make_world(profile=SLOW)
+    world.start()
+    world.wait_for(lambda: world.phase() == Phase.PLACE_BUY)
+    world.may_act = False
+    began = world.clock.now()
+    world.stop()
+    assert world.clock.now() == began
+
+
 # -- money ---------------------------------------------------------------------------------------------------------
 
 
