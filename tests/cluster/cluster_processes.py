@@ -161,12 +161,8 @@ class Cluster:
             status = slot.life.poll()
             if status is None and not (slot.ends_by and now > slot.ends_by):
                 continue
-            log = tail(self.folder / f"{slot.name}.log")
-            if status == 1 and "\nerror: postgresql://" in f"\n{log}" and "taken, epoch" not in log:
-                # It never held anything. Whoever starts workers starts them again.
-                self.points["worker started while the database was away"] += 1
-                slot.not_before = now + 0.5
-            elif not slot.ends_by or status != 0:
+            if not slot.ends_by or status != 0:
+                log = tail(self.folder / f"{slot.name}.log")
                 how = "told to stop, " if slot.ends_by else "by itself, "
                 self.broken.append(f"{how}worker {slot.name} ended with {status}: {log}")
                 slot.life.kill()

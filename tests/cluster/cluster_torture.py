@@ -34,8 +34,8 @@ from runtime.postgres import schema  # noqa: E402
 SIZES: dict[int | None, dict[str, float]] = {
     1_000: {"accounts": 20, "symbols": 50, "bar": 60, "lease": 10, "seconds": 150, "settling": 240, "pace": 8},
     10_000: {
-        **{"accounts": 200, "symbols": 50, "slots": 10},
-        **{"bar": 60, "lease": 15, "seconds": 190, "settling": 280, "pace": 10},
+        **{"accounts": 200, "symbols": 50, "slots": 3},
+        **{"bar": 60, "lease": 15, "seconds": 130, "settling": 300, "pace": 9},
     },
 }
 """Bars of a minute, because all symbols ask and buy when a bar closes; leases as they are by default."""

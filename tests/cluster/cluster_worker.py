@@ -78,7 +78,7 @@ def knobs(slots: int, bar: int) -> dict[str, str]:
 def _prepare(mutant: str | None, bar: int) -> None:
     if bar >= LONG_BAR:
         # Then there are many symbols, all of which ask for their bars when they close: an answer takes its time.
-        short.TIMEOUT = 10_000
+        short.TIMEOUT, short.MAX_OFFSET = 10_000, 5_000
         short.CLAIMS = msgspec.structs.replace(short.CLAIMS, read_timeout=short.TIMEOUT + 500, refresh=30_000)
         short.FEED = FeedSettings(poll=2_000, poll_beside=10_000, subscribe_again=short.AGAIN)
     prepare_bot(None, 1, "no look-up" if mutant == "no look-up" else None)
