@@ -74,6 +74,10 @@ def archive_audit(place: Place, before: int, target: Path) -> Archived | None:
     """
     if target.exists():
         raise StoreError(f"{target}: there is a file of this name, and an archive is never overwritten. Name another.")
+    if not target.parent.is_dir():
+        raise StoreError(
+            f"{target}: there is no folder {target.parent}. Nothing was archived; make it, or name another."
+        )
     with _explained(place, "the archive cannot be made", " Nothing was deleted."), _opened(place) as query:
         last = _last_seq(query, before)
         if last is None:
@@ -96,7 +100,9 @@ def archived_rows(archive: Path, instance: str, limit: int) -> list[AuditRow]:
     Raises:
         StoreError: the file cannot be read as one.
     """
-    with _explained(archive, "the archive cannot be read"):
+    if not archive.is_file():
+        raise StoreError(f"{archive}: there is no such file. Name one that `phasewright archive` wrote.")
+    with _explained(archive, "the archive cannot be read", " Name a file that `phasewright archive` wrote."):
         table = pq.read_table(archive, schema=_SCHEMA, filters=pc.field("instance") == instance)
         rows = table.slice(max(table.num_rows - limit, 0)).cast(_STORED).drop_columns("seq").to_pylist()
     for row in rows:

@@ -84,7 +84,7 @@ def show_status(console: Console, account: AccountStatus) -> None:
         if symbol.note:
             console.print(Text(f"{symbol.symbol}: {symbol.note}", style="red"), soft_wrap=True)
     cash = ", ".join(f"{_money(amount)} {currency}" for currency, amount in account.cash.items()) or "none"
-    fees = ", ".join(f"{_number(amount)} {currency}" for currency, amount in account.fees.items()) or "none"
+    fees = ", ".join(f"{_fee(amount)} {currency}" for currency, amount in account.fees.items()) or "none"
     console.print(f"\ncash {cash}; slots taken {account.slots_taken}; fees paid {fees}", soft_wrap=True)
     for fault in account.faults:
         console.print(Text(f"The books do not add up: {fault}", style="bold red"), soft_wrap=True)
@@ -251,6 +251,11 @@ def _second(instant: int) -> str:
 
 def _money(amount: Decimal) -> str:
     return f"{amount.quantize(_CENT, rounding=ROUND_HALF_EVEN):,}"
+
+
+def _fee(amount: Decimal) -> str:
+    """Of a currency that is perhaps a coin of which little is much."""
+    return _money(amount) if abs(amount) >= 1 else _number(amount)
 
 
 def _signed(amount: Decimal) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from engine.command_line.options import Data, Database, InAccount, Symbol
+from engine.command_line.options import Data, Database, InAccount, Symbol, instant
 from phasewright_output import FOUND, Json, console, print_json
 
 app = typer.Typer()
@@ -94,7 +94,7 @@ def why(
         typer.Option(
             "--at",
             help="The bar: the last one that had closed by then (UTC).",
-            formats=["%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"],
+            parser=instant,
             metavar="INSTANT",
         ),
     ],
@@ -109,8 +109,8 @@ def why(
     """
     from engine import commands, stores, terminal
 
-    instant = int(at.replace(tzinfo=UTC).timestamp() * 1000)
-    found = commands.why(stores.place_of(db, account, os.environ), data, symbol, instant, os.environ)
+    place = stores.place_of(db, account, os.environ)
+    found = commands.why(place, data, symbol, int(at.timestamp() * 1000), os.environ)
     if json:
         import msgspec
 
@@ -127,9 +127,7 @@ def archive(
     ],
     before: Annotated[
         datetime,
-        typer.Option(
-            "--before", help="Rows from before this day go (UTC).", formats=["%Y-%m-%d"], metavar="YYYY-MM-DD"
-        ),
+        typer.Option("--before", help="Rows from before this day go (UTC).", parser=instant, metavar="YYYY-MM-DD"),
     ],
     db: Database = None,
     account: InAccount = None,
@@ -144,7 +142,7 @@ def archive(
     from engine.audit_archive import archive_audit
 
     database = stores.place_of(db, account, os.environ)
-    moved = archive_audit(database, int(before.replace(tzinfo=UTC).timestamp() * 1000), to)
+    moved = archive_audit(database, int(before.timestamp() * 1000), to)
     if json:
         print_json(moved)
     elif moved is None:

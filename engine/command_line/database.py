@@ -22,10 +22,10 @@ Url = Annotated[str, typer.Argument(help="As in postgresql://user@host:5432/bots
 
 @app.command()
 def upgrade(url: Url, json: Json = False) -> None:
-    """Make the tables, or bring them up to this program's revision.
+    """Make the tables, or bring them up to date.
 
-    In one transaction: it is done as a whole or not at all. Workers that run keep running; one that is older than the
-    tables can no longer be started. The user needs the right to make tables.
+    To this program's revision, in one transaction: it is done as a whole or not at all. Workers that run keep running;
+    one that is older than the tables can no longer be started. The user needs the right to make tables.
     """
     from engine import database_commands
 
@@ -40,7 +40,7 @@ def upgrade(url: Url, json: Json = False) -> None:
 
 @app.command()
 def status(url: Url, json: Json = False) -> None:
-    """Show the revision of the tables, and what the server promises.
+    """Show the tables' revision and what the server promises.
 
     Whether a commit survives a crash of the server, and whether it survives the loss of the machine. Status 1 when this
     program cannot work with the database, or a commit can be lost.

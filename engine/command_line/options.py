@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,15 @@ def no_folder(value: str | None) -> str | None:
     if value is not None and Path(value).is_dir():
         raise typer.BadParameter(f"{value} is a folder; name a file in it.")
     return value
+
+
+def instant(text: str) -> datetime:
+    """An instant in UTC, unless it says otherwise. Raises BadParameter."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no day or time: write 2019-01-31, or 2019-01-31T14:30 (UTC).") from None
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
 Database = Annotated[

@@ -64,11 +64,15 @@ def load_credentials(
     missing = [f"PHASEWRIGHT_{suffix}" for name, suffix in _FIELDS.items() if name != "password" and not found[name]]
     if missing:
         unset = "is not set" if len(missing) == 1 else "are not set"
+        way = (
+            "Set them to what `phasewright venue` printed when it was started."
+            if account == "rehearsal"
+            else f"Set them in the environment, or `pip install keyring` and `keyring set phasewright/{exchange}/"
+            f"{account} api_key` (and secret). Give the key the right to trade, and never the right to withdraw."
+        )
         raise ConfigError(
             f"There are no keys for account {account!r} on {exchange}: {' and '.join(missing)} {unset}, and the "
-            f"keyring {'is not installed' if ask is None else 'has none'}. Nothing was sent. Set them in the "
-            f"environment, or `pip install keyring` and `keyring set phasewright/{exchange}/{account} api_key` (and "
-            "secret). Give the key the right to trade, and never the right to withdraw."
+            f"keyring {'is not installed' if ask is None else 'has none'}. Nothing was sent. {way}"
         )
     return Credentials(**found)
 

@@ -50,6 +50,18 @@ def test_other_settings_or_a_time_before_the_data_are_refused(traded: Traded) ->
     assert "no bar had closed by then" in early.err
 
 
+def test_an_instant_may_be_written_in_any_zone_and_nonsense_is_refused(traded: Traded) -> None:
+    def at(text: str) -> Any:
+        options = ("--at", text, "--db", "bot.db", "--data", "market", "--json")
+        return phasewright("why", "BTC/USD", *options, cwd=traded.folder, env={})
+
+    found = {at(text).json["bar_at"] for text in ("2024-01-05T10:00", "2024-01-05 10:00:00Z", "2024-01-05T12:00+02:00")}
+    assert len(found) == 1
+    refused = at("yesterday")
+    assert refused.status == 2
+    assert "'yesterday' is no day or time: write 2019-01-31, or 2019-01-31T14:30 (UTC)" in " ".join(refused.err.split())
+
+
 def test_a_bar_after_the_last_event_says_that_nothing_is_known_of_it(traded: Traded) -> None:
     rows = phasewright("audit", "BTC/USD", "--db", "bot.db", "--last", "100000", "--json", cwd=traded.folder).json
     assert asked(traded, rows[0]["at"]).json["latest"] is None

@@ -134,8 +134,11 @@ def test_an_archive_is_never_overwritten(bot: Bot, tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_written_is_not_deleted(bot: Bot, tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="Nothing was deleted"):
+    with pytest.raises(StoreError, match=r"there is no folder .* Nothing was archived"):
         archive_audit(bot.place, 6000, tmp_path / "no such folder" / "old.parquet")
+    (tmp_path / "old.parquet.partial").mkdir()
+    with pytest.raises(StoreError, match="Nothing was deleted"):
+        archive_audit(bot.place, 6000, tmp_path / "old.parquet")
     assert len(bot.audit("A")) == 10
 
 
@@ -190,5 +193,7 @@ def test_which_account_must_be_said_where_there_are_several(shared_bot: Bot, tmp
 
 def test_what_is_no_archive_is_said_to_be_none(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("hello")
-    with pytest.raises(StoreError, match="cannot be read"):
+    with pytest.raises(StoreError, match=r"cannot be read.*that `phasewright archive` wrote"):
         archived_rows(tmp_path / "notes.txt", "A", 1)
+    with pytest.raises(StoreError, match="there is no such file"):
+        archived_rows(tmp_path / "none.parquet", "A", 1)
