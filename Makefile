@@ -23,7 +23,7 @@ $(INSTALLED): $(LOCKS)
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
-run: generate  ## Trade the recorded market and write the report (resumes where it was stopped).
+run: generate  ## Trade the recorded market; goes on where it was stopped.
 	@$(BIN)/phasewright run
 
 test: $(INSTALLED)  ## Run the whole test suite.
@@ -46,27 +46,27 @@ generate: $(INSTALLED)  ## Write generated/ from spec/.
 check: $(INSTALLED)  ## Compare generated/ with what spec/ gives, both ways.
 	@$(BIN)/phasewright check
 
-verify: $(INSTALLED)  ## Play the specs against a hostile exchange and a crashing process.
+verify: $(INSTALLED)  ## Play the specs against a hostile exchange and crashes.
 	@$(BIN)/phasewright verify
 
-mutate: $(INSTALLED)  ## Make small mistakes in the specs and see who notices (hours; goes on where it was stopped).
+mutate: $(INSTALLED)  ## See who notices small mistakes in the specs; hours, resumes.
 	@for machine in crossing trading; do \
 	  $(BIN)/phasewright mutate $$machine --jobs 2 --report docs/mutation-$$machine.md || exit; done
 
-simulate-faults: $(INSTALLED)  ## Play SEEDS=20000 schedules of crashes and faults against a simulated exchange.
+simulate-faults: $(INSTALLED)  ## Play SEEDS=20000 schedules of crashes and faults.
 	@$(BIN)/python tests/simulation/simulate.py --seeds $(or $(SEEDS),20000)
 
-torture: $(INSTALLED)  ## Try POINTS=10000 faults and kills on a bot and a venue over the wire; goes on where it was stopped.
+torture: $(INSTALLED)  ## Break a bot and a venue at POINTS=10000 points; resumes.
 	@$(BIN)/python tests/torture/torture.py --points $(or $(POINTS),10000)
 
-torture-cluster: $(INSTALLED)  ## Break workers, database and venue under RUNS=10 clusters of ACCOUNTS=8 x SYMBOLS=5; or SIZE=10000 once.
+torture-cluster: $(INSTALLED)  ## Break RUNS=10 clusters of ACCOUNTS x SYMBOLS, or one SIZE.
 	@$(BIN)/python tests/cluster/cluster_torture.py $(if $(SIZE),--size $(SIZE) --runs $(or $(RUNS),1),--runs \
 	  $(or $(RUNS),10) --accounts $(or $(ACCOUNTS),8) --symbols $(or $(SYMBOLS),5))
 
-bench: $(INSTALLED)  ## Measure everything against others and write bench/results/index.html (an hour, best left alone).
+bench: $(INSTALLED)  ## Measure all against others into bench/results (1 h).
 	@$(BIN)/python -m bench.run --date $$(date -u +%F)
 
-bench-ci: $(INSTALLED)  ## Measure at a small scale, and fail when a ratio falls behind.
+bench-ci: $(INSTALLED)  ## Measure a little; fail when a ratio falls behind.
 	@$(BIN)/python -m bench.run --scale ci
 
 diagrams: $(INSTALLED)  ## Write the diagrams as PNG into var/diagrams/.
@@ -79,6 +79,6 @@ lock: $(INSTALLED)  ## Resolve the dependencies anew and pin them.
 	@$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
 	  --no-annotate --no-header --no-emit-index-url --no-emit-find-links --upgrade --quiet --output-file requirements.lock
 
-clean:  ## Remove the virtual environment and every cache; databases in var/ stay.
+clean:  ## Remove the environment and caches; var/ stays.
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
