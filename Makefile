@@ -49,7 +49,7 @@ check: $(INSTALLED)  ## Compare generated/ with what spec/ gives, both ways.
 verify: $(INSTALLED)  ## Play the specs against a hostile exchange and crashes.
 	@$(BIN)/phasewright verify
 
-mutate: $(INSTALLED)  ## See who notices small mistakes in the specs; hours, resumes.
+mutate: $(INSTALLED)  ## See who notices small mistakes in the specs; hours.
 	@for machine in crossing trading; do \
 	  $(BIN)/phasewright mutate $$machine --jobs 2 --report docs/mutation-$$machine.md || exit; done
 
@@ -59,7 +59,7 @@ simulate-faults: $(INSTALLED)  ## Play SEEDS=20000 schedules of crashes and faul
 torture: $(INSTALLED)  ## Break a bot and a venue at POINTS=10000 points; resumes.
 	@$(BIN)/python tests/torture/torture.py --points $(or $(POINTS),10000)
 
-torture-cluster: $(INSTALLED)  ## Break RUNS=10 clusters of ACCOUNTS x SYMBOLS, or one SIZE.
+torture-cluster: $(INSTALLED)  ## Break RUNS=10 clusters of ACCOUNTS x SYMBOLS, or a SIZE.
 	@$(BIN)/python tests/cluster/cluster_torture.py $(if $(SIZE),--size $(SIZE) --runs $(or $(RUNS),1),--runs \
 	  $(or $(RUNS),10) --accounts $(or $(ACCOUNTS),8) --symbols $(or $(SYMBOLS),5))
 
