@@ -252,7 +252,7 @@ def _write_down(number: int) -> None:
 
 def _answer(number: int) -> None:
     Receipt(Outcome.HANDLED, "SLOT_AVAILABLE", "x", "IDLE", "ENTRY_EVAL", number)
-    Commit("x", _MACHINE.name, _MACHINE.digest, 0, number, number, "ENTRY_EVAL", b"", [], [], [], [], None)
+    Commit("x", _MACHINE.name, _MACHINE.digest, 0, number, number, "ENTRY_EVAL", b"", (), (), (), (), None)
 
 
 PARTS = {
