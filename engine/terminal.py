@@ -103,7 +103,8 @@ def show_trades(console: Console, trips: Sequence[RoundTrip]) -> None:
             _gain(trip.realised),
         )
     console.print(table)
-    console.print(f"{len(trips)} trades, {_signed(sum((trip.realised for trip in trips), Decimal(0)))} realised")
+    realised = _signed(sum((trip.realised for trip in trips), Decimal(0)))
+    console.print(f"{len(trips)} trade{'' if len(trips) == 1 else 's'}, {realised} realised")
 
 
 def show_audit(console: Console, rows: Iterable[AuditRow]) -> None:

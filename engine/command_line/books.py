@@ -148,7 +148,7 @@ def archive(
     elif moved is None:
         typer.echo(f"{database} has no audit rows from before {before:%Y-%m-%d}.")
     else:
-        typer.echo(f"{moved.rows:,} audit rows are in {to} now ({moved.bytes / 1e6:,.1f} MB).")
+        typer.echo(f"Audit rows moved to {to}: {moved.rows:,} ({moved.bytes:,} bytes).")
 
 
 @app.command()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from postgres_accounts import hold
 from postgres_server import PostgresServer
 from typer.testing import CliRunner
 
@@ -162,3 +163,20 @@ def test_an_account_that_no_worker_serves_is_marked(postgres: PostgresServer) ->
     assert "kept nobody 0" in shown
     assert "left nobody serves it 0" in shown
     assert "lost nobody serves it 0" in shown
+
+
+def test_old_rows_of_one_of_several_accounts_are_archived(postgres: PostgresServer, tmp_path: Path) -> None:
+    url = postgres.new_database()
+    database = Database(url, "test")
+    for account in ("other", "ours"):
+        store = PostgresStore(database, account, hold(database, account))
+        store.commit([commit_of("A", at=1_000), commit_of("B", at=2_000)])
+    file = str(tmp_path / "old.parquet")
+    archive = ("archive", "--db", url, "--before", "2020-01-01", "--to", file)
+    assert "other, ours. Say with --account which one you mean" in said(*archive, status=1)
+    assert f"Audit rows moved to {file}: 1 (" in said(*archive, "--account", "ours")
+    assert "handled" in said("audit", "A", "--archive", file)
+    assert "ours has no audit rows from before 2020-01-01" in said(
+        "archive", "--db", url, "--account", "ours", "--before", "2020-01-01", "--to", f"{file}.2"
+    )
+    database.close()
