@@ -129,6 +129,23 @@ async def test_a_timer_can_count_from_a_datum() -> None:
 
 
 @asynchronous
+async def test_a_timer_never_counts_from_what_is_no_instant() -> None:
+    def spoil(data: LabData, event: object, ctx: object) -> None:
+        data.since = 1.5  # type: ignore[assignment]
+
+    def mend(data: LabData, event: object, ctx: object) -> None:
+        data.since = None
+
+    table = {"A": {"GO": to("B", do=("spoil",), raises=("DONE",))}, "B": {"DONE": to(None, do=("mend",))}}
+    phases = {"B": PhaseDefinition(timeout=Timeout("short", "TICK", OnRestore.KEEP_DEADLINE, "since"))}
+    world = World(lab(table, phases=phases, actions={"spoil": spoil, "mend": mend}))
+    await world.start("x")
+    receipt = await world.send(Go())
+    assert (receipt.outcome, world.data.since) == (Outcome.FAILED, None)
+    assert receipt.reason == "DispatchError: the timer of B counts from since, which is 1.5"
+
+
+@asynchronous
 async def test_a_datum_that_lies_too_far_back_makes_a_timer_due_at_once() -> None:
     world = World(timed(since="since", after="short"))
     await world.start("x")
