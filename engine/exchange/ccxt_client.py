@@ -179,6 +179,7 @@ class _Pinned:
             # Some of its futures fail with nobody waiting, which asyncio would print with a traceback. Whoever waits
             # is told all the same.
             made.future = partial(_retrieved, made.future)
+            made.handle_message = partial(_handled, made, made.handle_message)
         return made
 
     async def fetch(self, url: str, method: str = "GET", headers: Any = None, body: Any = None) -> Any:
@@ -213,6 +214,15 @@ def _retrieved(future: Callable[[Any], asyncio.Future[Any]], message_hash: Any) 
     made = future(message_hash)
     made.add_done_callback(lambda done: None if done.cancelled() else done.exception())
     return made
+
+
+def _handled(client: Any, handle: Callable[[Any], None], message: Any) -> None:
+    """As ccxt does, but for the answer to a ping, which fails with nobody waiting where the connection is going."""
+    if message.type is not aiohttp.WSMsgType.PING:
+        handle(message)
+        return
+    answering = asyncio.ensure_future(client.connection.pong(message.data))
+    answering.add_done_callback(lambda done: None if done.cancelled() else done.exception())
 
 
 @cache

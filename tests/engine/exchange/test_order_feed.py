@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
-from aiohttp import WSMsgType, web
+from aiohttp import ClientConnectionResetError, WSMessage, WSMsgType, web
 from canned_exchange import EXCHANGE_INFO, KEY, NOW, SECRET
 
 from engine.exchange.capabilities import exchange_named
@@ -263,6 +264,33 @@ def test_ccxts_own_stream_brings_a_fill_and_survives_being_hung_up_on() -> None:
             await wire.close()
 
     asyncio.run(run())
+
+
+def test_a_ping_on_a_connection_that_is_going_is_no_failure() -> None:
+    class Going:
+        asked: ClassVar[list[bytes]] = []
+
+        async def pong(self, message: bytes) -> None:
+            self.asked.append(message)
+            raise ClientConnectionResetError("Cannot write to closing transport")
+
+    async def run() -> list[Any]:
+        told: list[Any] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+        client = open_client(exchange_named("binance"), Credentials(KEY, SECRET), endpoint="http://127.0.0.1:9")
+        client.open()
+        stream = client.client("ws://127.0.0.1:9/ws-api/v3")
+        stream.connection = Going()
+        stream.handle_message(WSMessage(WSMsgType.PING, b"1", None))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        gc.collect()
+        stream.connection = None
+        await client.close()
+        return told
+
+    assert asyncio.run(run()) == []
+    assert Going.asked == [b"1"]
 
 
 @pytest.mark.parametrize("name", ["binance", "okx", "bybit", "kraken"])
