@@ -80,9 +80,12 @@ class ClusterRun(Cluster):
                 self._start_worker(slot)
             self._wait_until_all_trade()
             self._hurt()
-            at_rest = self._settle()
-            self._stop_workers()
-            self._compare(at_rest)
+            self._check_point()
+            # A mutant that is found out need not come to rest.
+            if not (self.mutant and self.broken):
+                at_rest = self._settle()
+                self._stop_workers()
+                self._compare(at_rest)
         except Failed as failure:
             self.broken.append(str(failure))
         finally:
@@ -118,7 +121,7 @@ class ClusterRun(Cluster):
         # The worst ones come in every run, however short it is.
         first = [blow for weight, blow in blows if weight >= 5]
         self.chance.shuffle(first)
-        while time.monotonic() < began + self.plan.seconds:
+        while time.monotonic() < began + self.plan.seconds and not (self.mutant and self.broken):
             self._keep_alive()
             blow = self.chance.choices([one for _, one in blows], [weight for weight, _ in blows])[0]
             (first.pop() if first else blow)()
