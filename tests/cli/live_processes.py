@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from conftest import COMMAND, environment  # type: ignore[import-not-found]
+from phasewright_process import COMMAND, environment
 
 QUICK = {
     "TIMEFRAME": "1s",

@@ -7,7 +7,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
-from conftest import phasewright  # type: ignore[import-not-found]
+from phasewright_process import phasewright
 
 LAMP = """\
 machine: lamp

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from conftest import phasewright  # type: ignore[import-not-found]
+from phasewright_process import phasewright
 
 
 def test_it_tells_where_real_money_is_traded_and_why_nowhere_else(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Done, Traded, phasewright, write_bars  # type: ignore[import-not-found]
+from phasewright_process import Done, Traded, phasewright, write_bars
 
 from runtime.sqlite_store import SqliteStore
 

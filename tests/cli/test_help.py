@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import environment, phasewright  # type: ignore[import-not-found]
+from phasewright_process import environment, phasewright
 
 HEAVY = {"ccxt", "plotly", "jinja2", "pyarrow", "jsonschema", "yaml", "graphviz"}
 PROBE = """

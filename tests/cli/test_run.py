@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import msgspec
-from conftest import COMMAND, Traded, environment, phasewright, write_market  # type: ignore[import-not-found]
+from phasewright_process import COMMAND, Traded, environment, phasewright, write_market
 
 from engine import commands
 

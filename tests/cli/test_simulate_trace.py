@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import phasewright  # type: ignore[import-not-found]
+from phasewright_process import phasewright
 
 SPECS = Path(__file__).parents[2] / "spec"
 TIMEOUT = ("BUY_ORDER_TIMEOUT: {to: CANCEL_BUY}", "BUY_ORDER_TIMEOUT: {to: IDLE, do: [release_reservation]}")

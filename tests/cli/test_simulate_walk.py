@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import phasewright  # type: ignore[import-not-found]
+from phasewright_process import phasewright
 from rich.console import Console
 
 from codegen import commands

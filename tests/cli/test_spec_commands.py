@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import phasewright  # type: ignore[import-not-found]
+from phasewright_process import phasewright
 
 HOUSE = Path(__file__).parents[2]
 

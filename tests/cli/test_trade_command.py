@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Done, phasewright  # type: ignore[import-not-found]
 from live_processes import PATIENCE, QUICK, Process, Venue  # type: ignore[import-not-found]
+from phasewright_process import Done, phasewright
 from typer.testing import CliRunner
 
 from engine import commands

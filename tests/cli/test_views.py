@@ -10,7 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from conftest import COMMAND, Traded, environment, phasewright  # type: ignore[import-not-found]
+from phasewright_process import COMMAND, Traded, environment, phasewright
 
 from engine import commands
 from engine.recorded_run import RecordedRun

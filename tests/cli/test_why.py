@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from conftest import Traded, phasewright  # type: ignore[import-not-found]
+from phasewright_process import Traded, phasewright
 
 HALF_HOUR = 1_800_000
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import psycopg
 import pytest
 from breaking_wire import BreakingWire  # type: ignore[import-not-found]
-from conftest import Done, phasewright  # type: ignore[import-not-found]
 from live_processes import PATIENCE, QUICK, Process, Venue  # type: ignore[import-not-found]
+from phasewright_process import Done, phasewright
 from postgres_server import PostgresServer  # type: ignore[import-not-found]
 from typer.testing import CliRunner
 
