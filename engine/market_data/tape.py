@@ -63,16 +63,14 @@ class Tape(Generic[FailureT]):
             self._bars, self._begin, self._end = [], since, since
         if since < self._begin:
             return await self._page(since, now)
-        if self._end + self._length <= now:
-            page = await self._page(self._end, now)
-            if not isinstance(page, Sequence):
-                return page
-            newer = [candle for candle in page if candle.opened_at >= self._end]
-            return [*self._kept(since), *(candle for candle in newer if candle.opened_at >= since)]
-        return self._kept(since)
-
-    def _kept(self, since: int) -> list[Candle]:
-        return [candle for candle in self._bars if candle.opened_at >= since]
+        # Taken before the page is asked for: by its answer others may have begun anew, elsewhere.
+        end, kept = self._end, [candle for candle in self._bars if candle.opened_at >= since]
+        if end + self._length > now:
+            return kept
+        page = await self._page(end, now)
+        if not isinstance(page, Sequence):
+            return page
+        return [*kept, *(candle for candle in page if candle.opened_at >= max(end, since))]
 
     async def _page(self, since: int, now: int) -> Sequence[Candle] | FailureT:
         # A page that was asked for before the latest bar had closed, or settled, is none for who asks after that.

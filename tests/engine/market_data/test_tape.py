@@ -154,6 +154,21 @@ def test_a_page_that_does_not_reach_the_kept_bars_leaves_no_hole() -> None:
     played(story)
 
 
+def test_whoever_asks_for_earlier_bars_while_others_begin_later_misses_none() -> None:
+    async def story(exchange: Exchange, tape: Tape[Failed]) -> None:
+        now = exchange.now = 2_000 * LENGTH + 5_000
+        exchange.answering.clear()
+        holding = asyncio.create_task(tape.since(1_000 * LENGTH, now))
+        await asyncio.sleep(0)
+        flat = asyncio.create_task(tape.since(1_940 * LENGTH, now))
+        await asyncio.sleep(0)
+        exchange.answering.set()
+        assert [place for place, _ in finished(await flat, now)] == list(range(1_940, 2_000))
+        assert [place for place, _ in finished(await holding, now)] == list(range(1_000, 1_000 + PAGE))
+
+    played(story)
+
+
 def test_after_a_long_absence_the_bars_begin_anew() -> None:
     async def story(exchange: Exchange, tape: Tape[Failed]) -> None:
         exchange.now = 10 * LENGTH + 5_000
