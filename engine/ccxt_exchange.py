@@ -153,8 +153,9 @@ class CcxtExchange:
             if order.symbol in found:
                 state = await self.gateway.with_trades(order.symbol, order)
                 if isinstance(state, Unknown):
-                    raise GatewayError(f"Cannot read an open order of {order.symbol} from the exchange: {state.reason}")
-                found[order.symbol].append(state)
+                    del found[order.symbol]
+                else:
+                    found[order.symbol].append(state)
         return found
 
     async def watch(self, live_orders: LiveOrders) -> None:

@@ -61,7 +61,7 @@ class LiveExchange(Protocol):
 
     async def open_orders(self, symbols: Collection[str]) -> Mapping[str, Sequence[OrderState]] | None:
         """The open orders of each of `symbols`, ours or not, by one question; None where the gateway had better be
-        asked for each."""
+        asked for each. A symbol is left out if one of its orders could not be read."""
         ...
 
     async def watch(self, live_orders: LiveOrders) -> None:

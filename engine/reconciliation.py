@@ -35,7 +35,8 @@ FindIntent = Callable[[str], Awaitable[Intent | None]]
 News = Callable[[str], Awaitable[Sequence[Execution] | None]]
 """What the account traded on a symbol since it was asked last; None where that cannot be told."""
 AllOpen = Callable[[Collection[str]], Awaitable[Mapping[str, Sequence[OrderState]] | None]]
-"""The open orders of each of these symbols, by one question; None where one for each is better."""
+"""The open orders of each of these symbols, by one question; None where one for each is better. One that is left out
+must be asked for by itself."""
 
 _DAY = 86_400_000
 _ON_ITS_WAY = 120_000
@@ -191,14 +192,14 @@ class Reconciler:
         names = [name for name in books.symbols if name in self._markets and (only is None or name in only)]
         shown: dict[str, Sequence[OrderState]] = {}
         try:
-            at_once = None if self._all_open is None else await self._all_open(names)
+            at_once = (None if self._all_open is None else await self._all_open(names)) or {}
         except KeyRefusedError:
             raise
         except GatewayError as error:
             return Look({}, {}, None, (("", str(error)),))
         for name in names:
             try:
-                shown[name] = await self._gateway.open_orders(name) if at_once is None else at_once[name]
+                shown[name] = at_once[name] if name in at_once else await self._gateway.open_orders(name)
             except KeyRefusedError:
                 raise
             except GatewayError as error:

@@ -95,6 +95,9 @@ def test_open_orders_are_asked_for_at_once_where_that_is_cheaper(world: LiveWorl
     world.exchange.gateway.asked_for_open = []
     assert only(differences(world)).kind == Kind.FOREIGN_ORDER
     assert world.exchange.gateway.asked_for_open == []
+    world.exchange.open_at_once = {"ETH/USD": [foreign]}
+    differences(world)
+    assert world.exchange.gateway.asked_for_open == ["BTC/USD"], "what was left out is asked for by itself"
     world.exchange.open_at_once = GatewayError("maintenance")
     unread = only(differences(world))
     assert (unread.kind, unread.text) == (Kind.UNREADABLE, "maintenance")
