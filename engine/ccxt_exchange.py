@@ -104,7 +104,6 @@ class CcxtExchange:
         self._histories: dict[str, History] = {}
         self.gateway = ClaimedGateway(self._wire, clock, may_send=may_send)
         self._server_clock = ServerClock(self.gateway.server_time, clock, monotonic, 0)
-        self._offset = 0
 
     @property
     def key_refusal(self) -> str:
@@ -118,20 +117,19 @@ class CcxtExchange:
         measured = await self._server_clock.offset()
         if isinstance(measured, Failed):
             raise GatewayError(f"{self.name}'s clock cannot be read: {measured}")
-        self._offset = (measured.low + measured.high) // 2
-        return self._offset
+        return (measured.low + measured.high) // 2
 
     async def free(self, currency: str) -> Decimal:
         shown = await self.gateway.read(self._wire.free, "the free balance")
         return shown.get(currency, Decimal(0))
 
-    async def candles(self, symbol: str, length: int, since: int) -> Sequence[Candle]:
+    async def candles(self, symbol: str, length: int, since: int, now: int) -> Sequence[Candle]:
         timeframe, market = timeframe_of(self._client, self.name, length), self._market
 
         async def ask() -> Sequence[Candle] | Failed:
             if market is None:
                 return await self._wire.candles(symbol, timeframe, length, since)
-            return await market.candles(symbol, length, since, self._clock.now() + self._offset)
+            return await market.candles(symbol, length, since, now)
 
         return await self.gateway.read(ask, f"the bars of {symbol}")
 

@@ -131,7 +131,7 @@ class Bars:
         """Show the strategy the next page of closed bars. True when there was a new one."""
         # What closes while the answer is on its way was open when the exchange gave it.
         since, now, new = self._seen_until[symbol], self._clocks.exchange_now(), False
-        candles = await self._exchange.candles(symbol, self._length, since)
+        candles = await self._exchange.candles(symbol, self._length, since, now)
         for candle in sorted(candles, key=lambda one: one.opened_at):
             if self._is_next(symbol, candle) and candle.closed_at <= now:
                 self.strategies[symbol].observe(candle)

@@ -49,9 +49,9 @@ class LiveExchange(Protocol):
         """What of the account's `currency` no order locks."""
         ...
 
-    async def candles(self, symbol: str, length: int, since: int) -> Sequence[Candle]:
-        """Bars of `length` ms that opened at `since` or later, oldest first, at least one page of them; the last one
-        may still be open."""
+    async def candles(self, symbol: str, length: int, since: int, now: int) -> Sequence[Candle]:
+        """Bars of `length` ms that opened at `since` or later, oldest first, at least one page of them; what closes
+        after `now`, the present by the exchange's clock, may still be open."""
         ...
 
     async def news(self, symbol: str, since: int) -> Sequence[Execution] | None:

@@ -151,6 +151,8 @@ class PaperLive:
         self.key_refusal = ""
         self.offset = 0
         self.asked_for_bars = 0
+        self.now_taken_for = 0
+        """How far (ms) ahead of it the instant was that the bars were last asked for as the exchange's present."""
         self.bars_fail: bool | str = False
         self.executions: list[Execution] = []
         self.open_at_once: Mapping[str, Sequence[OrderState]] | GatewayError | None = None
@@ -173,12 +175,13 @@ class PaperLive:
     async def free(self, currency: str) -> Decimal:
         return self.paper.free().get(currency, Decimal(0))
 
-    async def candles(self, symbol: str, length: int, since: int) -> Sequence[Candle]:
+    async def candles(self, symbol: str, length: int, since: int, now: int) -> Sequence[Candle]:
         if self.bars_fail in (True, symbol):
             raise GatewayError("the bars cannot be read")
-        now = self.clock.now() + self._ahead
+        shown = self.clock.now() + self._ahead
+        self.now_taken_for = now - shown
         self.asked_for_bars += 1
-        return [one for one in self.bars[symbol].candles if since <= one.opened_at <= now][:50]
+        return [one for one in self.bars[symbol].candles if since <= one.opened_at <= shown][:50]
 
     async def news(self, symbol: str, since: int) -> Sequence[Execution] | None:
         told, self.executions = self.executions, []

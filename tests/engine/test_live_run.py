@@ -491,6 +491,7 @@ def test_a_clock_that_is_set_right_is_followed(world: LiveWorld, step: int) -> N
     assert any("agrees with paper's now" in line for line in world.lines(What.NOTE))
     world.wait(15 * MINUTE)
     assert Phase.POST_TRADE in world.path()
+    assert world.exchange.now_taken_for == 0, "what others read of the same bars rests on it"
 
 
 def test_a_clock_that_goes_wrong_is_told(world: LiveWorld) -> None:

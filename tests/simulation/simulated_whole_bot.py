@@ -91,9 +91,8 @@ class SimulatedLiveExchange:
     async def free(self, currency: str) -> Decimal:
         return self._process.run.exchange.balances[currency]
 
-    async def candles(self, symbol: str, length: int, since: int) -> Sequence[Candle]:
-        now = self._process.run.world.now
-        opened = range(-(-since // length) * length, now, length)[:PAGE]
+    async def candles(self, symbol: str, length: int, since: int, now: int) -> Sequence[Candle]:
+        opened = range(-(-since // length) * length, self._process.run.world.now, length)[:PAGE]
         hundred = Decimal(100)
         return [Candle(at, hundred, hundred, hundred, hundred, Decimal(1), length) for at in opened]
 
