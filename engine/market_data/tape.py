@@ -11,8 +11,9 @@ from engine.market_data.candles import Candle
 FailureT = TypeVar("FailureT")
 AnswerT = TypeVar("AnswerT")
 
-MOST = 1_000
-"""Bars that are kept."""
+MOST = 200
+"""Bars that are kept: what nearly every strategy needs to begin. Each takes more than half a kilobyte, and there may be
+thousands of symbols; whoever wants earlier ones reads them for himself."""
 _NEVER = -(1 << 62)
 _NOT_FAR = 100
 """How many bars the kept ones may be behind for a reading to go on from them. One page has more."""

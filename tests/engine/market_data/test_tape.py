@@ -128,15 +128,15 @@ def test_a_failure_is_told_to_everybody_and_kept_for_nobody() -> None:
     played(story)
 
 
-@pytest.mark.parametrize("ask", [2, 0], ids=["a little before", "long before"])
-def test_earlier_bars_are_read_and_joined_on(ask: int) -> None:
+@pytest.mark.parametrize("begin", [599, 510])
+def test_earlier_bars_are_read_and_joined_on(begin: int) -> None:
     async def story(exchange: Exchange, tape: Tape[Failed]) -> None:
         now = exchange.now = 700 * LENGTH + 5_000
         await tape.since(600 * LENGTH, now)
-        earlier = await tape.since((298 + ask) * LENGTH, now)
-        assert finished(earlier, now) == [(place, WHOLE) for place in range(298 + ask, 700)]
+        earlier = await tape.since(begin * LENGTH, now)
+        assert finished(earlier, now) == [(place, WHOLE) for place in range(begin, 700)]
         before = len(exchange.asked)
-        assert finished(await tape.since((298 + ask) * LENGTH, now), now) == finished(earlier, now)
+        assert finished(await tape.since(begin * LENGTH, now), now) == finished(earlier, now)
         assert len(exchange.asked) == before
 
     played(story)
@@ -187,7 +187,10 @@ def test_no_more_bars_are_kept_than_are_worth_it() -> None:
             exchange.now = place * LENGTH + 5_000
             await tape.since((place - 1) * LENGTH, exchange.now)
         asked = len(exchange.asked)
-        await tape.since(150 * LENGTH, exchange.now)
+        await tape.since(201 * LENGTH, exchange.now)
+        assert len(exchange.asked) == asked
+        early = finished(await tape.since(150 * LENGTH, exchange.now), exchange.now)
+        assert [place for place, _ in early] == list(range(150, MOST + 199))
         assert len(exchange.asked) == asked + 1
 
     played(story)
