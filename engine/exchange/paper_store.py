@@ -171,12 +171,17 @@ class PaperStore:
         Raises:
             PaperExchangeError: the change could not be written, or an earlier one could not.
         """
+        with self._or_never_again():
+            yield
+            if not self._grouped:
+                self._keep()
+
+    @contextmanager
+    def _or_never_again(self) -> Iterator[None]:
         if self._failed:
             raise self._stopped("an earlier change could not be written")
         try:
             yield
-            if not self._grouped:
-                self._keep()
         except BaseException as error:
             self._failed = True
             self._take_changed()
@@ -210,10 +215,8 @@ class PaperStore:
 
     def _read(self, sql: str, values: _Row = ()) -> sqlite3.Cursor:
         """Ask the file, in which what was not written yet is written before."""
-        try:
+        with self._or_never_again():
             self._write_changed()
-        except sqlite3.Error as error:
-            raise self._stopped(error) from error
         return self._execute(sql, values)
 
     def _execute(self, sql: str, values: _Row = ()) -> sqlite3.Cursor:

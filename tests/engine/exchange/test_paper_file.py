@@ -131,6 +131,42 @@ for _ in range(2):
         assert books(world.exchange) == books(other.exchange)
 
 
+def test_a_disk_that_is_full_when_somebody_reads_does_not_leave_a_gap_in_the_group(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    process = child(
+        tmp_path / "other",
+        f"""
+import resource
+from engine.exchange.gateway import Stamp
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+grouped = World(Path({str(path)!r}), *ROUGH, grouped=True)
+def order(name):
+    grouped.exchange.send_order(limit(name, "buy", 1, 60), Stamp(1, START, START + 5_000), START)
+for number in range(4_000):  # more than SQLite keeps in memory
+    order(f"o{{number}}" + "x" * 200)
+resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, resource.RLIM_INFINITY))
+def show(act):
+    try:
+        print(act(), flush=True)
+    except PaperExchangeError as error:
+        print(error, flush=True)
+show(lambda: grouped.exchange.look_up("BTC/USD", "o1", START))
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+show(lambda: grouped.exchange.look_up("BTC/USD", "o1", START))
+show(lambda: order("late"))
+show(grouped.exchange.flush)
+""",
+    )
+    out, errors = process.communicate(timeout=30)
+    first, *later = out.decode().splitlines()
+    assert first.startswith(f"{path}: the paper exchange stopped (disk I/O error)")
+    assert len(later) == 3
+    assert all("an earlier change could not be written" in line for line in later)
+    assert errors == b""
+    with World(path, *ROUGH) as world:
+        assert world.exchange.requests() == []
+
+
 def refusal(path: Path) -> str:
     with pytest.raises(PaperExchangeError) as caught:
         World(path)
