@@ -14,6 +14,7 @@ import msgspec
 
 from engine.exchange.faults import FaultProfile
 from engine.exchange.gateway import Market
+from runtime.errors import StoreError
 
 APPLICATION_ID = 0x50575058
 SCHEMA_VERSION = 1
@@ -52,7 +53,7 @@ CREATE TABLE slices (symbol TEXT PRIMARY KEY, ends_at INTEGER NOT NULL, used TEX
 """
 
 
-class PaperExchangeError(Exception):
+class PaperExchangeError(StoreError):
     """The paper exchange cannot open or go on with its file. The message says where, why and what to do."""
 
 

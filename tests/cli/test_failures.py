@@ -196,6 +196,14 @@ def test_the_books_of_the_paper_exchange_are_missed(traded: Traded, tmp_path: Pa
     assert "bot.exchange.db: the paper exchange's books are missing" in refused(done)
 
 
+def test_books_that_are_none_of_the_paper_exchange(traded: Traded, tmp_path: Path, refused: Refused) -> None:
+    _scribble(books := tmp_path / "bot.exchange.db")
+    before = books.read_bytes()
+    done = phasewright("run", "--db", "bot.db", "--data", traded.market, cwd=tmp_path)
+    assert "bot.exchange.db: this is not a paper exchange's file" in refused(done)
+    assert books.read_bytes() == before
+
+
 def test_a_place_that_cannot_be_written(traded: Traded, tmp_path: Path, refused: Refused) -> None:
     (tmp_path / "file").touch()
     done = phasewright("run", "--db", "file/bot.db", "--data", traded.market, cwd=tmp_path)

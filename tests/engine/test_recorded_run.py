@@ -88,6 +88,25 @@ def test_a_bot_without_the_exchange_it_traded_on_is_refused(tmp_path: Path) -> N
         open_run(tmp_path)
 
 
+def test_an_exchange_that_cannot_write_ends_the_run_and_is_no_error_of_the_symbol(tmp_path: Path) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    whole.mkdir()
+    broken.mkdir()
+    asyncio.run(finish(expected := open_run(whole)))
+
+    async def break_off(run: RecordedRun) -> None:
+        await run.start()
+        with pytest.raises(StoreError, match="the paper exchange stopped"):
+            await run.run(lambda _: run.exchange.close())
+        assert run.worker.instances["BTC/USD"].phase is not Phase.ERROR
+        await run.close()
+
+    places = broken / "bot.db", broken / "exchange.db"
+    asyncio.run(break_off(RecordedRun({WAVES.symbol: WAVES}, SETTINGS, Config(), *places, group=4)))
+    asyncio.run(finish(run := open_run(broken)))
+    assert run.worker.portfolio.balances() == expected.worker.portfolio.balances()
+
+
 def test_symbols_must_share_one_quote_currency(tmp_path: Path) -> None:
     market = {"BTC/USD": WAVES, "ETH/EUR": msgspec.structs.replace(WAVES, symbol="ETH/EUR")}
     with pytest.raises(ConfigError, match="EUR, USD"):
