@@ -127,6 +127,7 @@ class Reconciling:
             except GatewayError:
                 pass
             return []
+        has_seen_cash = self.reconciler.has_compared_balances
         unread = {difference.symbol for difference in found if difference.kind is Kind.UNREADABLE}
         if not unread:
             self._notifier.well("exchange", "the exchange answers again")
@@ -144,7 +145,7 @@ class Reconciling:
                 self._notifier.say(What.DIFFERENCE, difference.text, difference.symbol)
             await self._remedy(difference)
         entries = [difference.text for difference in found if difference.remedy is Remedy.NO_ENTRIES]
-        if entries or not unread:
+        if entries or (not unread and has_seen_cash):
             self._no_entries = " ".join(entries)
         return found
 

@@ -143,6 +143,8 @@ class Reconciler:
         is_booked: Callable[[str], bool] = lambda entry_id: False,
         all_open: AllOpen | None = None,
     ) -> None:
+        self.has_compared_balances = False
+        """Whether the latest look did: not when a balance could not be read, nor when the books moved meanwhile."""
         self._all_open = all_open
         self._news = news
         self._is_booked = is_booked
@@ -182,7 +184,10 @@ class Reconciler:
             # Of a symbol on which no order was ever asked for nothing can be missed.
             if self._news is not None and name in seen.open and books.symbols[name].intents:
                 found += await self._trades(books.symbols[name])
-        if seen.balances is not None and len(still) == len(books.symbols) == len(before.symbols):
+        self.has_compared_balances = seen.balances is not None and (
+            len(still) == len(books.symbols) == len(before.symbols)
+        )
+        if self.has_compared_balances:
             found += self._balances(books, seen)
         return found
 

@@ -88,6 +88,7 @@ class MeddledGateway(PaperGateway):
         self.hidden: dict[str, Decimal] = {}
         self.halted: set[str] = set()
         self.lists_fail_after: int | None = None
+        self.lists_take = 0
 
     async def balances(self) -> Any:
         if self.refused:
@@ -114,6 +115,7 @@ class MeddledGateway(PaperGateway):
         self.asked_for_open.append(symbol)
         if self.failing is not None:
             raise self.failing
+        await self.clock.sleep_until(self.clock.now() + self.lists_take)
         if self.lists_fail_after is not None:
             await self.clock.sleep_until(self.clock.now() + self.lists_fail_after)
             raise GatewayError("no answer")

@@ -312,6 +312,17 @@ def test_missing_cash_stops_purchases_until_it_is_back(tmp_path: Path) -> None:
         world.close()
 
 
+def test_a_look_in_which_the_books_moved_does_not_show_that_the_cash_is_back(world: LiveWorld) -> None:
+    holding(world)
+    world.exchange.gateway.hidden = {"USD": Decimal(1)}
+    world.do(world.bot.reconciling.once())
+    assert "Bring 1 USD back" in world.lines(What.DIFFERENCE)[0]
+    world.exchange.gateway.lists_take = 10 * MINUTE
+    assert world.do(world.bot.reconciling.once({"BTC/USD"})) == []
+    assert Phase.PLACE_SELL in world.path(), "what is held is sold all the same"
+    assert not world.bot.reconciling.may_buy("BTC/USD")
+
+
 def test_foreign_funds_are_not_touched(tmp_path: Path) -> None:
     world = LiveWorld(tmp_path, deposits={"USD": Decimal(10_000), "BTC": Decimal(3)})
     try:
