@@ -85,10 +85,15 @@ class Tape(Generic[FailureT]):
         return await self._read(since)
 
     def _keep(self, since: int, page: Sequence[Candle], now: int) -> None:
+        # By the exchange's word, too, a bar is over when it shows a later one: whoever asked may have a clock that is
+        # ahead.
+        latest = max((candle.opened_at for candle in page), default=_NEVER)
         settled = [
             candle
             for candle in sorted(page, key=lambda one: one.opened_at)
-            if candle.length == self._length and candle.opened_at >= since and candle.closed_at + self._settling <= now
+            if candle.length == self._length
+            and since <= candle.opened_at < latest
+            and candle.closed_at + self._settling <= now
         ]
         if not settled:
             return

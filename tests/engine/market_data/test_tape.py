@@ -116,6 +116,16 @@ def test_a_page_that_was_asked_for_before_the_close_is_no_answer_after_it() -> N
     played(story)
 
 
+def test_a_reader_whose_clock_is_ahead_spoils_no_bar_for_the_others() -> None:
+    async def story(exchange: Exchange, tape: Tape[Failed]) -> None:
+        exchange.now = 10 * LENGTH - 1_000
+        await tape.since(8 * LENGTH, exchange.now + 3_000)
+        now = exchange.now = 10 * LENGTH + SETTLING
+        assert finished(await tape.since(8 * LENGTH, now), now) == [(8, WHOLE), (9, WHOLE)]
+
+    played(story)
+
+
 def test_a_failure_is_told_to_everybody_and_kept_for_nobody() -> None:
     async def story(exchange: Exchange, tape: Tape[Failed]) -> None:
         now = exchange.now = 10 * LENGTH + 5_000
