@@ -54,7 +54,7 @@ def audit(
     symbol: Symbol,
     db: Database = None,
     account: InAccount = None,
-    last: Annotated[int, typer.Option("--last", help="How many events.", min=1)] = 20,
+    last: Annotated[int, typer.Option("--last", help="How many events.", min=1, max=1_000_000_000)] = 20,
     archived: Annotated[
         Path | None,
         typer.Option("--archive", help="Look in this archive instead.", metavar="FILE", dir_okay=False),

@@ -19,9 +19,9 @@ def instant(text: str) -> datetime:
     """An instant in UTC, unless it says otherwise. Raises BadParameter."""
     try:
         found = datetime.fromisoformat(text)
-    except ValueError:
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, OverflowError):
         raise typer.BadParameter(f"{text!r} is no day or time: write 2019-01-31, or 2019-01-31T14:30 (UTC).") from None
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
 Database = Annotated[

@@ -224,6 +224,7 @@ def test_a_report_on_other_data_than_the_run_had(traded: Traded, refused: Refuse
         ["trade", "--symbol", "BTC/USDT", "--db", "."],
         ["status", "--db", "."],
         ["why", "BTC/USD", "--at", "yesterday"],
+        ["audit", "BTC/USD", "--last", "99999999999999999999"],
     ],
 )
 def test_a_command_called_wrongly_ends_with_2(arguments: list[str], tmp_path: Path) -> None:
