@@ -303,7 +303,7 @@ _UNREACHABLE = "Check that the server runs, and that host and port are right."
 _AWAY_STATES = ("08", "57P", "53300")
 _AWAY_WORDS = (
     *("refused", "timeout", "timed out", "no answer", "closed the connection", "connection reset", "terminated"),
-    *("unreachable", "no route", "no such file", "too many", "remaining connection"),
+    *("unreachable", "no route", "temporary failure", "no such file", "too many", "remaining connection"),
     *("starting up", "shutting down", "not yet accepting", "recovery mode"),
 )
 _WRONG_WORDS = ("authentication", "no password", "pg_hba", "does not exist", "permission denied", "certificate")

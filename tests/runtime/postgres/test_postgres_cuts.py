@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
@@ -14,7 +15,7 @@ from postgres_accounts import hold, let_expire, shut_gate
 from postgres_server import PostgresServer
 
 from runtime.effects import Claim
-from runtime.errors import StoreConflictError, StoreError, StoreFencedError
+from runtime.errors import StoreAwayError, StoreConflictError, StoreError, StoreFencedError
 from runtime.postgres.connection import Database
 from runtime.postgres.store import PostgresStore
 from runtime.store import Store
@@ -134,6 +135,26 @@ def test_a_database_that_is_away_before_anything_is_sent_is_waited_for(wire: Bre
         wire.come_up()
         committing.result(30)
     assert versions(store) == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("failure", "is_away"),
+    [
+        (socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution"), True),
+        (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), False),
+    ],
+)
+def test_a_machine_whose_network_is_not_up_yet_may_find_the_database_later(
+    monkeypatch: pytest.MonkeyPatch, failure: OSError, is_away: bool
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise failure
+
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    with pytest.raises(StoreError) as told:
+        Database("postgresql://owner:hidden-word@database.example/bot", "test")
+    assert isinstance(told.value, StoreAwayError) is is_away
+    assert "hidden-word" not in str(told.value)
 
 
 def test_a_reader_waits_too(wire: BreakingWire, wired: Database) -> None:
