@@ -83,13 +83,14 @@ def archive_audit(place: Place, before: int, target: Path) -> Archived | None:
         if last is None:
             return None
         partial = target.with_name(f"{target.name}.partial")
+        # Of one that was killed; one that is at work keeps its file without the name, and finds nothing to read back.
+        partial.unlink(missing_ok=True)
         try:
             archived = _read_back(partial, _write(query, last, partial), last)
-            partial.replace(target)
+            os.link(partial, target)  # refused if another archive has got the name by now
             _sync_folder(target.parent)
-        except BaseException:
+        finally:
             partial.unlink(missing_ok=True)
-            raise
         _delete(query, last, target)
     return archived
 

@@ -133,6 +133,24 @@ def test_an_archive_is_never_overwritten(bot: Bot, tmp_path: Path) -> None:
     assert len(bot.audit("A")) == 10
 
 
+def test_nor_is_one_that_was_begun_at_the_same_time_and_is_done_first(
+    bot: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, archive = audit_archive._write, tmp_path / "old.parquet"
+
+    def meanwhile(*what: Any) -> int:
+        monkeypatch.setattr(audit_archive, "_write", write)
+        archive_audit(bot.place, 3000, archive)
+        return write(*what)
+
+    monkeypatch.setattr(audit_archive, "_write", meanwhile)
+    with pytest.raises(StoreError, match=r"File exists.* Nothing was deleted"):
+        archive_audit(bot.place, 6000, archive)
+    assert len(archived_rows(archive, "A", 99)) == 2
+    assert bot.instants("A") == [3000, 4000, 5000, 6000, 7000, 8000, 9000, 10_000]
+    assert [path.name for path in tmp_path.glob("*.parquet*")] == ["old.parquet"]
+
+
 def test_what_cannot_be_written_is_not_deleted(bot: Bot, tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"there is no folder .* Nothing was archived"):
         archive_audit(bot.place, 6000, tmp_path / "no such folder" / "old.parquet")
