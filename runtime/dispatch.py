@@ -19,6 +19,7 @@ from runtime.errors import DispatchError, readable
 from runtime.events import EventContext, Outcome, Receipt
 from runtime.idempotency import SeenEvents
 from runtime.machine import DeferredEvent, Machine, Snapshot, Timer
+from runtime.naming import given
 from runtime.portfolio import Portfolio, PortfolioChange
 from runtime.store import AuditRow, Commit
 
@@ -459,7 +460,7 @@ class _Step(Context[Any], eq=False, gc=False):
 def _identity(instance: Instance, ctx: EventContext) -> str:
     """What names this delivery; empty when nothing does."""
     if ctx.id is not None:
-        return ctx.id
+        return given(ctx.id)
     if ctx.intent is not None:
         return f"{ctx.intent}/{ctx.attempt}"
     if ctx.generation is not None:

@@ -1,4 +1,4 @@
-"""What names a delivery by the fields of its payload.
+"""What names a delivery: the id that it was given, or the fields of its payload.
 
 Like the standard library's dataclasses, this writes a function for each event, once: it is asked at every event.
 """
@@ -21,6 +21,12 @@ def naming(event: str, fields: tuple[str, ...] | None) -> Naming:
     exec(f"def name(payload):\n    return f{text!r}", made)
     named: Naming = made["name"]
     return named
+
+
+def given(id: str) -> str:
+    """The identity of a delivery with an explicit id, apart from those of timers, effects and payloads; empty as `id`
+    is."""
+    return f"id/{id}" if id else ""
 
 
 def _nothing(payload: object) -> str:

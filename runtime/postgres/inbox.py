@@ -19,6 +19,7 @@ from psycopg import Connection
 from runtime.clock import Clock
 from runtime.errors import StoreError, readable
 from runtime.events import EventContext
+from runtime.naming import given
 from runtime.postgres.connection import Address, explained
 from runtime.postgres.lease import Lease
 from runtime.postgres.line import Line
@@ -36,7 +37,7 @@ WITH written AS (
     SELECT account, %(instance)s, %(event)s, %(payload)s, %(id)s, %(at)s FROM accounts
     WHERE account = %(account)s AND NOT EXISTS (
         SELECT FROM identities
-        WHERE account = %(account)s AND instance = %(instance)s AND identity = %(id)s
+        WHERE account = %(account)s AND instance = %(instance)s AND identity = %(identity)s
     )
     ON CONFLICT (account, instance, id) DO UPDATE
     SET event = excluded.event, payload = excluded.payload, at = excluded.at,
@@ -100,6 +101,7 @@ def enqueue(
         "event": storable(event),
         "payload": payload,
         "id": None if id is None else storable(id),
+        "identity": None if id is None else storable(given(id)),
         "at": at,
     }
     with explained(address, "send an event"):

@@ -48,6 +48,16 @@ async def test_a_timer_fires_at_its_instant_once_and_not_before() -> None:
 
 
 @asynchronous
+async def test_no_id_that_a_sender_chooses_can_be_taken_for_a_timer() -> None:
+    world = World(timed())
+    await world.start("x")
+    for generation in range(3):
+        await world.send(Back(), id=f"timer/{generation}")
+    await world.wait(1_000)
+    assert world.phase == "B", "the timer fired all the same"
+
+
+@asynchronous
 async def test_internal_rows_leave_the_timer_alone_and_it_still_fires_once() -> None:
     world = World(timed())
     await world.start("x")
