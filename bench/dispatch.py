@@ -71,7 +71,7 @@ def summarise(taken: dict[str, list[float]], versions: dict[str, str], *, in_ci:
         "everything, by the floor": ratio(
             compared(full, floor),
             "all that an event needs, by a dictionary with one guard and one action",
-            at_most=30 if in_ci else 12,
+            at_most=24 if in_ci else 10,
         ),
         "the snapshot, by the floor": ratio(
             compared(snapshot, floor), "what can be read back again is written, at each event", at_most=4
