@@ -14,7 +14,6 @@ from typing import get_args
 
 import msgspec
 
-from engine.exchange.paper_file import PaperExchangeError
 from engine.market_data.candles import Series, load_candles
 from engine.market_data.symbols import symbol_from
 from engine.venue.fates import PROFILES
@@ -22,7 +21,7 @@ from engine.venue.script import Script, load_script
 from engine.venue.server import OpenVenue, listen
 from engine.venue.settings import BASE_PRICES, DEFAULT_SYMBOLS, Keys, Limits, Parts, VenueSettings
 from runtime.clock import SystemClock
-from runtime.errors import ConfigError, PhasewrightError
+from runtime.errors import ConfigError
 
 _MOST_NAMED = 8
 _MOST_ACCOUNTS = 9_999
@@ -148,22 +147,19 @@ def run(options: VenueOptions, environment: Mapping[str, str], on_ready: Callabl
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     with listener:
+        venue = OpenVenue(
+            path,
+            settings,
+            SystemClock(),
+            profile=PROFILES[options.faults],
+            script=script,
+            candles=candles,
+            control=options.control,
+        )
         try:
-            venue = OpenVenue(
-                path,
-                settings,
-                SystemClock(),
-                profile=PROFILES[options.faults],
-                script=script,
-                candles=candles,
-                control=options.control,
-            )
-            try:
-                asyncio.run(venue.serve(listener, tell))
-            finally:
-                venue.close()
-        except PaperExchangeError as error:
-            raise PhasewrightError(str(error)) from None
+            asyncio.run(venue.serve(listener, tell))
+        finally:
+            venue.close()
 
 
 def settings_of(options: VenueOptions, candles: Mapping[str, Series] | None) -> VenueSettings:
