@@ -23,12 +23,17 @@ class Payload(msgspec.Struct):
     second: Any
 
 
-@pytest.mark.parametrize(
-    "value", ["x", "a/b", "", 7, -1, None, True, Decimal("1.50"), Decimal("1E+2"), Side.BUY, Plain.ONE]
-)
+@pytest.mark.parametrize("value", ["x", "", 7, -1, None, True, Decimal("1.50"), Decimal("1E+2"), Side.BUY, Plain.ONE])
 def test_a_value_is_named_by_its_text(value: object) -> None:
     assert naming("FILLED", ("first",))(Payload(value, 1)) == "FILLED/" + str(value)
     assert naming("FILLED", ("second", "first"))(Payload(value, 1)) == "FILLED/1/" + str(value)
+
+
+def test_values_with_slashes_name_no_two_deliveries_alike() -> None:
+    name = naming("FILLED", ("first", "second"))
+    values = ["a", "b", "a/b", "b/a", "/", "", "a/", "/b", '"', '","', Decimal(1)]
+    payloads = [Payload(first, second) for first in values for second in values]
+    assert len({name(payload) for payload in payloads}) == len(payloads)
 
 
 @pytest.mark.parametrize("event", ["{payload}", "it's", 'a "name"', "back\\slash", "100 %s", "}{", "two\nlines"])
