@@ -15,6 +15,7 @@ from generated.trading import DEFINITION, Phase, RecoverRequested
 from runtime.clock import SystemClock
 from runtime.errors import StoreError
 from runtime.events import Outcome
+from runtime.naming import given
 from runtime.postgres.connection import Address, Database, check_schema, connect
 from runtime.postgres.inbox import Enqueued, enqueue
 from runtime.postgres.overview import Overview, known_instances, read_overview
@@ -94,7 +95,7 @@ def recover(url: str, account: str, symbol: str, sleep: Callable[[float], None] 
         sent = send(url, account, symbol, RecoverRequested.event, payload.decode(), None)
         for _ in range(_RECOVERY * 4):
             rows = store.audit(symbol, _LATEST)
-            answer = next((row for row in rows if row.identity == sent.id), None)
+            answer = next((row for row in rows if row.identity == given(sent.id)), None)
             if answer is not None and answer.outcome is not Outcome.HANDLED:
                 raise StoreError(f"{symbol} is in {answer.phase_from}. {answer.reason} Nothing was changed.")
             if answer is not None and rows[-1].phase_to != Phase.RECOVERING:
