@@ -50,6 +50,10 @@ class Account(msgspec.Struct, frozen=True):
         return f"{self.exchange} ({self.mode.value})"
 
 
+# Made once, and not in the threads that open accounts: see runtime.store.
+decode_account = msgspec.json.Decoder(Account).decode
+
+
 def choose_mode(exchange: str, *, live: bool, sandbox: bool, url: str | None, confirmation: str) -> Mode:
     """Where to trade. Nothing is assumed: real money only when it is asked for and confirmed.
 
@@ -112,7 +116,7 @@ def database_name(exchange: str, mode: Mode) -> str:
 def account_of(store: AccountStore) -> Account | None:
     """The account that the database is marked with; None for a recorded run, or a bot that never got to start."""
     label = store.label(ACCOUNT)
-    return None if label is None else msgspec.json.decode(label, type=Account)
+    return None if label is None else decode_account(label)
 
 
 def check_account(store: AccountStore, place: object, account: Account, *, new_key: bool) -> None:

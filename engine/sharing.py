@@ -16,7 +16,7 @@ from typing import TypeVar
 import msgspec
 
 from engine.ccxt_exchange import CcxtMarket
-from engine.live_account import Account, Mode, check_account, mark
+from engine.live_account import Account, Mode, check_account, decode_account, mark
 from engine.live_bot import Plan, open_bot
 from engine.live_notices import Notice, Tell, What, clause
 from engine.live_run import LiveRun
@@ -164,7 +164,7 @@ class Sharing:
             (ACCOUNT, account),
         )
         for other, label in rows:
-            known = msgspec.json.decode(label, type=Account)
+            known = decode_account(label)
             if (known.exchange, known.mode, known.key) == (mine.exchange, mine.mode, mine.key):
                 raise StoreError(
                     f"account {account} has the API key of account {other}. Two sets of books for one purse would take "

@@ -15,11 +15,11 @@ from filelock import FileLock, Timeout
 
 from runtime.effects import Claim, Intent
 from runtime.errors import StoreConflictError, StoreError, StoreIntegrityError
-from runtime.events import Outcome, Receipt
-from runtime.ledger import JournalEntry, Posting
+from runtime.events import Outcome
+from runtime.ledger import JournalEntry
 from runtime.portfolio import Reservation
 from runtime.sqlite_commits import prepare, write_group
-from runtime.store import AuditRow, Commit, StoredInstance, StoredState
+from runtime.store import AuditRow, Commit, StoredInstance, StoredState, decode_postings, decode_receipt
 
 APPLICATION_ID = 0x50485357  # "PHSW"
 SCHEMA_VERSION = 2
@@ -271,7 +271,7 @@ class SqliteStore:
                     )
                 ),
                 identities=tuple(
-                    (instance, identity, at, msgspec.json.decode(receipt, type=Receipt))
+                    (instance, identity, at, decode_receipt(receipt))
                     for instance, identity, at, receipt in self._db.execute(
                         "SELECT instance, identity, at, receipt FROM identities ORDER BY at"
                     )
@@ -347,7 +347,7 @@ class SqliteStore:
                     owner,
                     at,
                     kind,
-                    msgspec.json.decode(postings, type=tuple[Posting, ...]),
+                    decode_postings(postings),
                     msgspec.json.decode(details, type=dict[str, str]),
                 )
                 for entry_id, owner, at, kind, details, postings in self._db.execute(

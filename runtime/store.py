@@ -14,8 +14,13 @@ import msgspec
 
 from runtime.effects import Claim, Intent
 from runtime.events import Outcome, Receipt
-from runtime.ledger import JournalEntry
+from runtime.ledger import JournalEntry, Posting
 from runtime.portfolio import PortfolioChange, Reservation
+
+# Made here, once: stores are loaded in threads, and msgspec crashes the process when two of them decode a type that
+# was never decoded before.
+decode_receipt = msgspec.json.Decoder(Receipt).decode
+decode_postings = msgspec.json.Decoder(tuple[Posting, ...]).decode
 
 
 class AuditRow(msgspec.Struct, frozen=True, gc=False):

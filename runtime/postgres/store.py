@@ -20,14 +20,14 @@ from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_expone
 
 from runtime.effects import Claim, Intent
 from runtime.errors import StoreConflictError, StoreError, StoreFencedError
-from runtime.events import Outcome, Receipt
-from runtime.ledger import JournalEntry, Posting
+from runtime.events import Outcome
+from runtime.ledger import JournalEntry
 from runtime.portfolio import Reservation
 from runtime.postgres.connection import Database, explained
 from runtime.postgres.groups import group_values
 from runtime.postgres.lease import Lease
 from runtime.postgres.values import original, storable
-from runtime.store import AuditRow, Commit, StoredInstance, StoredState
+from runtime.store import AuditRow, Commit, StoredInstance, StoredState, decode_postings, decode_receipt
 
 ResultT = TypeVar("ResultT")
 Row = tuple[Any, ...]
@@ -112,8 +112,7 @@ class PostgresStore:
             instances=tuple(StoredInstance(*row) for row in instances),
             open_intents=tuple(Intent(*row) for row in intents),
             identities=tuple(
-                (instance, identity, at, msgspec.json.decode(receipt, type=Receipt))
-                for instance, identity, at, receipt in identities
+                (instance, identity, at, decode_receipt(receipt)) for instance, identity, at, receipt in identities
             ),
             entries=tuple(map(_journal_entry, entries)),
             balances={(account, currency): amount for account, currency, amount in balances},
@@ -344,7 +343,7 @@ def _journal_entry(row: Row) -> JournalEntry:
         instance,
         at,
         kind,
-        msgspec.json.decode(postings, type=tuple[Posting, ...]),
+        decode_postings(postings),
         msgspec.json.decode(details, type=dict[str, str]),
     )
 
