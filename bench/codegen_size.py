@@ -23,7 +23,8 @@ from bench.measuring import ratio
 SEED = 1
 ROWS_PER_PHASE = 10
 SIZES = {"full": (100, 300, 1_000), "ci": (100, 300)}
-MOST_GROWTH = 2.0
+MOST_GROWTH = {"full": 2.0, "ci": 2.8}
+"""At three times the rows, as in CI, what is quadratic shows 3; at ten times, 10."""
 NOISE = 0.1
 """Seconds of processor time by which two runs of the same may differ; less than that is taken for that much."""
 
@@ -289,7 +290,8 @@ def measure(scale: str) -> dict[str, Any]:
     for name in [key.removesuffix("_cpu_s") for key in large if key.endswith("_cpu_s")]:
         started = nothing[f"{name}_cpu_s"]
         small_row, large_row = (max(each[f"{name}_cpu_s"] - started, NOISE) / each["size"] for each in (small, large))
-        ratios[f"{name}: time per row, large over small"] = ratio(large_row / small_row, why, at_most=MOST_GROWTH)
+        limit = MOST_GROWTH[scale]
+        ratios[f"{name}: time per row, large over small"] = ratio(large_row / small_row, why, at_most=limit)
     return {"rows": rows, "ratios": ratios}
 
 
